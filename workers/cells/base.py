@@ -1,0 +1,198 @@
+"""What a cell is: a step, its adjoint beside it, and what gamma turns. The sweeps know no cell.
+
+Shapes: a stack has P points, B batch columns, N hidden units; a cell has G net-input blocks and a state of
+``components`` blocks. One step's arrays are contiguous: net input (G, P, B, N), state (components, P, B, N).
+A bundle of Q adjoint rows a column is (components, P, Q, B, N). A chunk of C steps has C in front.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..activations import ACTIVATIONS, Activation
+from ..errors import Unreachable
+
+Array = NDArray[np.floating]
+Shifts = NDArray[np.int64] | None
+
+
+class Knobs(Protocol):
+    """The parameters of a point that drawing its arrays needs."""
+
+    cell: str
+    gamma: float
+    gamma_kind: str
+    weights: str | None
+    hidden_size: int
+    input_size: int
+    leak: float | None
+    recurrent_gain: float | None
+    gate_bias: float | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Parameters of a stack as a step uses them.
+
+    U (G, P, N, N) with U[g, p] block g; W (G, P, N, M); b (G, P, 1, N); a, leak (P, 1, 1); V (P, K, N);
+    d (P, 1, K). What a cell lacks is None.
+    """
+
+    V: Array
+    d: Array
+    W: Array
+    U: Array | None = None
+    b: Array | None = None
+    a: Array | None = None
+    leak: Array | None = None
+
+    def recur(self, h: Array, gates: slice = slice(None)) -> Array:
+        """U h of every block: (P, B, N) -> (G, P, B, N)."""
+        assert self.U is not None
+        return np.matmul(h, self.U[gates].swapaxes(-1, -2))
+
+    def pull(self, delta: Array, gates: slice = slice(None)) -> Array:
+        """Σ_g U_gᵀ δ_g: (G, P, Q, B, N) -> (P, Q, B, N)."""
+        assert self.U is not None
+        G, P, Q, B, N = delta.shape
+        back = np.matmul(delta.reshape(G, P, Q * B, N), self.U[gates])
+        total = back[0]
+        for part in back[1:]:
+            total += part
+        return total.reshape(P, Q, B, N)
+
+
+class Back(NamedTuple):
+    """One adjoint step: error terms δ_k (G [+ extra], P, Q, B, N) and adjoint λ_{k−1} (components, P, Q, B, N).
+
+    Each is to be multiplied by two to the power of its shift (P, B), where there is one.
+    """
+
+    delta: Array
+    adjoint: Array
+    delta_shift: Shifts = None
+    adjoint_shift: Shifts = None
+
+
+class Chunk(NamedTuple):
+    """C consecutive steps of a tape, for sums over time: everything that a gradient is made of.
+
+    delta (G + extra, P, C, B, N) error terms; before (components, C, P, B, N) the states s_{k−1};
+    drive (P, C, B, M) what W multiplies; local: the cell's factors of these steps.
+    """
+
+    delta: Array
+    before: Array
+    drive: Array
+    local: Any
+
+
+def rows_to_columns(array: Array) -> Array:
+    """(C, P, B, N) -> (P, C·B, N), contiguous: the layout in which a sum over time is one product."""
+    C, P, B, N = array.shape
+    return np.ascontiguousarray(array.transpose(1, 0, 2, 3)).reshape(P, C * B, N)
+
+
+def outer(left: Array, right: Array) -> Array:
+    """Σ over steps and columns of left ⊗ right: (G, P, C·B, N), (P, C·B, L) -> (P, G·N, L)."""
+    G, P, _, N = left.shape
+    product = np.matmul(left.swapaxes(-1, -2), right)
+    return product.transpose(1, 0, 2, 3).reshape(P, G * N, right.shape[-1])
+
+
+class Cell(ABC):
+    """A step map s_t = F(s_{t−1}, x_t; θ) with its adjoint. One instance serves any number of stacks."""
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    """How people write the name in a sentence."""
+    gates: ClassVar[tuple[str, ...]]
+    """Names of the G net-input blocks, in the order of U's, W's and b's blocks."""
+    components: ClassVar[int] = 1
+    parameters: ClassVar[tuple[str, ...]]
+    """Parameters of a point that only some cells have and this one does."""
+    arrays: ClassVar[tuple[str, ...]]
+    """Names of the trained arrays besides V and d."""
+    gamma_kinds: ClassVar[tuple[str, ...]] = ("nominal",)
+    default_gamma: ClassVar[float] = 1.0
+    bounded: ClassVar[tuple[str, ...]] = ()
+    """The curves for which γ^ℓ is a theorem: of "adjoint" and "delta"."""
+    keep_gate: ClassVar[int | None] = None
+    """The block whose logistic value multiplies the old state, where there is one."""
+    extra: ClassVar[int] = 0
+    """Error-term blocks behind the net input's, kept only for gradients."""
+    spare: ClassVar[int] = 0
+    """Blocks behind the net input's in which a step leaves what its adjoint needs."""
+
+    def __init__(self, activation: str | None = None, reset: str | None = None) -> None:
+        self.f: Activation = ACTIVATIONS[activation or "tanh"]
+        self.reset = reset
+
+    def shapes(self, N: int, M: int, K: int) -> dict[str, tuple[int, ...]]:
+        """Shapes of every trained array of one point."""
+        G = len(self.gates)
+        every = {"U": (G * N, N), "W": (G * N, M), "b": (G * N,), "a": ()}
+        return {name: every[name] for name in self.arrays} | {"V": (K, N), "d": (K,)}
+
+    @abstractmethod
+    def draw(self, point: Knobs) -> dict[str, NDArray[np.float64]]:
+        """The arrays of one point but V and d. Raises Unreachable where the knob cannot give its gamma."""
+
+    @abstractmethod
+    def nominal(self, arrays: dict[str, NDArray[np.float64]], leak: float | None) -> float:
+        """γ_nominal from the arrays alone."""
+
+    def drive(self, x: Array) -> Array:
+        """What W multiplies: the inputs, or g of them; (P, T, B, M) -> the same shape."""
+        return x
+
+    @abstractmethod
+    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
+        """One step in place: z (G + spare, P, B, N) comes with W x + b and leaves whole; ``after`` is filled."""
+
+    @abstractmethod
+    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
+        """The local derivatives of C steps, (C, …) each or None, which ``step_adjoint`` takes a step of."""
+
+    @abstractmethod
+    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+        """λ_k -> δ_k and λ_{k−1} for a bundle of rows."""
+
+    @abstractmethod
+    def gradients(self, chunk: Chunk) -> dict[str, Array]:
+        """Σ over the chunk's steps and columns for every trained array but V and d; each (P, *shape)."""
+
+    def read_out(self, state: Array) -> Array:
+        """h from the state: (components, P, …, N) -> (P, …, N)."""
+        return state[0]
+
+    def read_out_adjoint(self, state: Array, signal: Array) -> tuple[Array, Shifts]:
+        """∂L_t/∂s_t (components, P, R, B, N) from ∂L_t/∂h_t (P, R, B, N), with a shift (P, R, B) or None."""
+        adjoint = np.zeros((self.components, *signal.shape), signal.dtype)
+        adjoint[0] = signal
+        return adjoint, None
+
+    @abstractmethod
+    def squashed(self, z: Array, after: Array) -> tuple[Activation, Array]:
+        """The nonlinearity whose saturation counts, and its argument (C, P, B, N) for C steps."""
+
+
+def logit(gamma: float, cell: str, gate: str) -> float:
+    """The bias at which a logistic gate with no net input is ``gamma``. Raises Unreachable outside (0, 1)."""
+    if not 0.0 < gamma < 1.0:
+        raise Unreachable(
+            f"gamma = {gamma:g}: the {cell} cell's gamma is the value of its {gate} gate at zero net input; "
+            "give one inside (0, 1)"
+        )
+    return float(np.log(gamma) - np.log1p(-gamma))
+
+
+def geometric_gate(bias: NDArray[np.float64]) -> float:
+    """Geometric mean over units of a logistic gate at zero net input."""
+    return float(np.exp(-np.mean(np.logaddexp(0.0, -bias))))

@@ -1,0 +1,108 @@
+"""The gated recurrent unit (Cho et al. 2014), with the reset gate before or after the recurrent product."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..activations import ACTIVATIONS, logistic, logistic_pair, tanh_derivative
+from .base import (
+    Array,
+    Back,
+    Cell,
+    Chunk,
+    Knobs,
+    Weights,
+    geometric_gate,
+    logit,
+    outer,
+    rows_to_columns,
+)
+from .lstm import gated_arrays
+
+
+class GRU(Cell):
+    """k, r = σ(z); n = tanh(z_n); h_t = k ⊙ h_{t−1} + (1 − k) ⊙ n. γ = σ(b_k), a reference and no bound.
+
+    z_n = W_n x + b_n + U_n (r ⊙ h) with reset "before", … + r ⊙ (U_n h) with "after" (PyTorch's convention).
+    k keeps the old state; Cho et al. write the update gate the other way round in some of their texts.
+    """
+
+    name = "gru"
+    label = "GRU"
+    gates = ("k", "r", "n")
+    parameters = ("weights", "recurrent_gain", "gate_bias", "reset")
+    arrays = ("U", "W", "b")
+    default_gamma = 0.99
+    keep_gate: ClassVar[int | None] = 0
+    spare = 1  # r ⊙ h_{t−1} (before) or U_n h_{t−1} (after)
+
+    def draw(self, point: Knobs) -> dict[str, Any]:
+        keep = logit(point.gamma, self.name, "keep")
+        return gated_arrays(point, np.repeat([keep, float(point.gate_bias or 0.0), 0.0], point.hidden_size))
+
+    def nominal(self, arrays: dict[str, Any], leak: float | None) -> float:
+        return geometric_gate(arrays["b"][: arrays["U"].shape[1]])
+
+    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
+        h = before[0]
+        z[:2] += w.recur(h, slice(0, 2))
+        k, r = logistic(z[:2])
+        if self.reset == "before":
+            np.multiply(r, h, out=z[3])
+            z[2] += w.recur(z[3], slice(2, 3))[0]
+        else:
+            z[3] = w.recur(h, slice(2, 3))[0]
+            r *= z[3]
+            z[2] += r
+        n = np.tanh(z[2])
+        np.subtract(h, n, out=after[0])
+        after[0] *= k
+        after[0] += n
+
+    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
+        zk, zr, zn = (np.ascontiguousarray(z[:, g]) for g in range(3))
+        h, left = before[:, 0], z[:, 3]
+        n = np.tanh(zn)
+        k, Dk = logistic_pair(zk)
+        Dk *= h - n
+        r, Dr = logistic_pair(zr)
+        Dr *= h if self.reset == "before" else left
+        Dn = tanh_derivative(zn)
+        Dn *= logistic(-zk)  # 1 − k, without the cancellation near k = 1
+        return k, Dk, r, Dr, Dn, left
+
+    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+        k, Dk, r, Dr, Dn = (factor[:, None] for factor in local[:5])
+        h = adjoint[0]
+        delta = np.empty((3, *h.shape), h.dtype)
+        np.multiply(h, Dk, out=delta[0])
+        np.multiply(h, Dn, out=delta[2])
+        if self.reset == "before":
+            through = w.pull(delta[2:], slice(2, 3))
+            np.multiply(through, Dr, out=delta[1])
+            through *= r
+        else:
+            np.multiply(delta[2], Dr, out=delta[1])
+            through = w.pull((delta[2] * r)[None], slice(2, 3))
+        back = h * k
+        back += through
+        back += w.pull(delta[:2], slice(0, 2))
+        return Back(delta, back[None])
+
+    def gradients(self, chunk: Chunk) -> dict[str, Array]:
+        G, P, C, B, N = chunk.delta.shape
+        delta = chunk.delta.reshape(G, P, C * B, N)
+        h, x = rows_to_columns(chunk.before[0]), chunk.drive.reshape(P, C * B, -1)
+        r, left = chunk.local[2], chunk.local[5]
+        if self.reset == "before":
+            candidate = outer(delta[2:], rows_to_columns(left))
+        else:
+            candidate = outer(delta[2:] * rows_to_columns(r), h)
+        return {
+            "U": np.concatenate([outer(delta[:2], h), candidate], axis=1),
+            "W": outer(delta, x),
+            "b": outer(delta, np.ones((P, C * B, 1), delta.dtype))[..., 0],
+        }
+
+    def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
+        return ACTIVATIONS["tanh"], z[:, 2]

@@ -1,0 +1,62 @@
+"""The linear self-loop: h_t = a h_{t−1} + W g(x_t). With a = 1 its error term is constant."""
+
+from typing import Any
+
+import numpy as np
+
+from ..activations import ACTIVATIONS
+from ..weights import input_weights
+from .base import Array, Back, Cell, Chunk, Knobs, Weights, outer
+
+
+class Linear(Cell):
+    """U = a·I and f' = 1: the second remedy. γ = a, and γ^ℓ is exact for every lag.
+
+    The net input is z_t = W g(x_t), the quantity added to the state. The error term does not vanish at a = 1,
+    yet ∂L/∂W = Σ δ g(x_k)ᵀ still grows with T.
+    """
+
+    name = "linear"
+    label = "linear loop"
+    gates = ("z",)
+    parameters = ("activation",)
+    arrays = ("a", "W")
+    bounded = ("adjoint", "delta")
+
+    def draw(self, point: Knobs) -> dict[str, Any]:
+        W = input_weights(point.seed, point.hidden_size, point.input_size)
+        return {"a": np.float64(point.gamma), "W": W}
+
+    def nominal(self, arrays: dict[str, Any], leak: float | None) -> float:
+        return abs(float(arrays["a"]))
+
+    def drive(self, x: Array) -> Array:
+        return self.f.value(x)
+
+    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
+        assert w.a is not None
+        np.multiply(before[0], w.a, out=after[0])
+        after[0] += z[0]
+
+    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
+        return ()
+
+    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+        assert w.a is not None
+        return Back(adjoint, adjoint * w.a[:, None])
+
+    def gradients(self, chunk: Chunk) -> dict[str, Array]:
+        G, P, C, B, N = chunk.delta.shape
+        return {
+            "a": carousel_gradient(chunk.delta[0], chunk.before[0]),
+            "W": outer(chunk.delta.reshape(G, P, C * B, N), chunk.drive.reshape(P, C * B, -1)),
+        }
+
+    def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
+        return ACTIVATIONS["identity"], after[:, 0]
+
+
+def carousel_gradient(delta: Array, before: Array) -> Array:
+    """∂L/∂a = Σ λ·s_{k−1} over steps, columns and units: (P, C, B, N), (C, P, B, N) -> (P,)."""
+    products = delta * before.transpose(1, 0, 2, 3)
+    return products.reshape(len(products), -1).sum(axis=-1)

@@ -1,0 +1,75 @@
+"""Long short-term memory as it was in 1997: no forget gate (Hochreiter & Schmidhuber 1997)."""
+
+from typing import Any
+
+import numpy as np
+
+from ..activations import ACTIVATIONS, logistic, logistic_pair, tanh_derivative
+from .base import Array, Back, Cell, Chunk, Knobs, Weights
+from .linear import carousel_gradient
+from .lstm import gated_arrays
+from .simple import matrix_gradients
+
+
+class LSTM1997(Cell):
+    """i, o = σ(z); c_t = a c_{t−1} + i ⊙ tanh(z_c); h_t = o ⊙ tanh(c_t). State: h, then c.
+
+    γ = a, the weight of the constant error carousel (1 in the paper), a reference and no bound. The gradient
+    here is the full one; the paper truncated it at the gates.
+    """
+
+    name = "lstm_1997"
+    label = "LSTM of 1997"
+    gates = ("i", "o", "c")
+    components = 2
+    parameters = ("weights", "recurrent_gain", "gate_bias")
+    arrays = ("U", "W", "b", "a")
+    extra = 1  # the adjoint of c_t, for ∂L/∂a
+
+    def draw(self, point: Knobs) -> dict[str, Any]:
+        N, bias = point.hidden_size, float(point.gate_bias or 0.0)
+        return gated_arrays(point, np.repeat([bias, bias, 0.0], N)) | {"a": np.float64(point.gamma)}
+
+    def nominal(self, arrays: dict[str, Any], leak: float | None) -> float:
+        return abs(float(arrays["a"]))
+
+    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
+        assert w.a is not None
+        z += w.recur(before[0])
+        i, o = logistic(z[:2])
+        i *= np.tanh(z[2])
+        np.multiply(before[1], w.a, out=after[1])
+        after[1] += i
+        np.tanh(after[1], out=after[0])
+        after[0] *= o
+
+    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
+        (i, Di), (o, Do) = (logistic_pair(np.ascontiguousarray(z[:, g])) for g in range(2))
+        zc, c = np.ascontiguousarray(z[:, 2]), np.ascontiguousarray(after[:, 1])
+        Di *= np.tanh(zc)
+        Do *= np.tanh(c)
+        i *= tanh_derivative(zc)
+        o *= tanh_derivative(c)
+        return Di, Do, i, o
+
+    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+        assert w.a is not None
+        Di, Do, Dc, read = (factor[:, None] for factor in local)
+        h, c = adjoint
+        delta = np.empty((4, *h.shape), h.dtype)
+        np.multiply(h, read, out=delta[3])
+        delta[3] += c
+        np.multiply(delta[3], Di, out=delta[0])
+        np.multiply(h, Do, out=delta[1])
+        np.multiply(delta[3], Dc, out=delta[2])
+        back = np.empty((2, *h.shape), h.dtype)
+        back[0] = w.pull(delta[:3])
+        np.multiply(delta[3], w.a[:, None], out=back[1])
+        return Back(delta, back)
+
+    def gradients(self, chunk: Chunk) -> dict[str, Array]:
+        a = carousel_gradient(chunk.delta[3], chunk.before[1])
+        return matrix_gradients(chunk._replace(delta=chunk.delta[:3])) | {"a": a}
+
+    def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
+        return ACTIVATIONS["tanh"], after[:, 1]

@@ -1,0 +1,69 @@
+"""The residual or leaky network: h_t = (1 − leak) h_{t−1} + leak·f(z_t), z_t = U h_{t−1} + W x_t + b."""
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import Unreachable
+from ..weights import input_weights, recurrent
+from .base import Array, Back, Cell, Chunk, Knobs, Weights
+from .simple import matrix_gradients
+
+
+class Residual(Cell):
+    """Leaky integration (Jaeger et al. 2007): γ = (1 − leak) + leak·σ_1(U)·γ_f, a bound on the adjoint only.
+
+    With leak = 1 it is the simple network. Below 1 − leak no U gives that nominal γ.
+    """
+
+    name = "residual"
+    label = "residual"
+    gates = ("z",)
+    parameters = ("activation", "weights", "leak")
+    arrays = ("U", "W", "b")
+    gamma_kinds = ("nominal", "gain", "radius")
+    bounded = ("adjoint",)
+
+    def draw(self, point: Knobs) -> dict[str, Any]:
+        N, gamma, leak = point.hidden_size, point.gamma, float(point.leak or 0.0)
+        if point.gamma_kind == "nominal":
+            if gamma < 1 - leak:
+                raise Unreachable(
+                    f"gamma = {gamma:g}: a residual cell with leak = {leak:g} has gamma = (1 − leak) + "
+                    f"leak·σ_1(U)·γ_f; give at least {1 - leak:g}, or a larger leak"
+                )
+            gamma = (gamma - (1 - leak)) / leak
+        U = recurrent(point.seed, str(point.weights), N, point.gamma_kind, gamma, self.f.slope)
+        return {"U": U, "W": input_weights(point.seed, N, point.input_size), "b": np.zeros(N)}
+
+    def nominal(self, arrays: dict[str, Any], leak: float | None) -> float:
+        share = float(leak or 0.0)
+        return (1 - share) + share * float(np.linalg.norm(arrays["U"], 2)) * self.f.slope
+
+    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
+        assert w.leak is not None
+        z += w.recur(before[0])
+        value = self.f.value(z[0])
+        value *= w.leak
+        np.multiply(before[0], 1 - w.leak, out=after[0])
+        after[0] += value
+
+    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
+        assert w.leak is not None
+        D, shift = self.f.factor(z[:, 0])
+        return D * w.leak, shift
+
+    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+        assert w.leak is not None
+        D, shift = local
+        delta = adjoint * D[:, None]
+        back = w.pull(delta)
+        if shift is not None:
+            back = np.ldexp(back, shift[:, None, :, None])
+        return Back(delta, adjoint * (1 - w.leak[:, None]) + back, shift)
+
+    def gradients(self, chunk: Chunk) -> dict[str, Array]:
+        return matrix_gradients(chunk)
+
+    def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
+        return self.f, z[:, 0]

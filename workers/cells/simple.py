@@ -1,0 +1,63 @@
+"""The simple recurrent network of Elman (1990): h_t = f(z_t), z_t = U h_{t−1} + W x_t + b."""
+
+from typing import Any
+
+import numpy as np
+
+from ..weights import input_weights, recurrent
+from .base import Array, Back, Cell, Chunk, Knobs, Weights, outer, rows_to_columns
+
+
+class Simple(Cell):
+    """f is tanh, logistic, relu or identity; γ = σ_1(U)·γ_f with γ_f = sup f', and γ^ℓ is a bound.
+
+    Also called vanilla or Elman network; not to be confused with Jordan's, which feeds back the output.
+    """
+
+    name = "simple"
+    label = "simple"
+    gates = ("z",)
+    parameters = ("activation", "weights")
+    arrays = ("U", "W", "b")
+    gamma_kinds = ("nominal", "gain", "radius")
+    bounded = ("adjoint", "delta")
+
+    def draw(self, point: Knobs) -> dict[str, Any]:
+        N = point.hidden_size
+        U = recurrent(
+            point.seed, str(point.weights), N, point.gamma_kind, point.gamma, self.f.slope
+        )
+        return {"U": U, "W": input_weights(point.seed, N, point.input_size), "b": np.zeros(N)}
+
+    def nominal(self, arrays: dict[str, Any], leak: float | None) -> float:
+        return float(np.linalg.norm(arrays["U"], 2)) * self.f.slope
+
+    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
+        z += w.recur(before[0])
+        self.f.value(z[0], out=after[0])
+
+    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
+        return self.f.factor(z[:, 0])
+
+    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+        D, shift = local
+        delta = adjoint * D[:, None]
+        return Back(delta, w.pull(delta)[None], shift, shift)
+
+    def gradients(self, chunk: Chunk) -> dict[str, Array]:
+        return matrix_gradients(chunk)
+
+    def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
+        return self.f, z[:, 0]
+
+
+def matrix_gradients(chunk: Chunk) -> dict[str, Array]:
+    """∂L/∂U = Σ δ_k h_{k−1}ᵀ, ∂L/∂W = Σ δ_k x_kᵀ, ∂L/∂b = Σ δ_k over the chunk."""
+    G, P, C, B, N = chunk.delta.shape
+    delta = chunk.delta.reshape(G, P, C * B, N)
+    x = chunk.drive.reshape(P, C * B, -1)
+    return {
+        "U": outer(delta, rows_to_columns(chunk.before[0])),
+        "W": outer(delta, x),
+        "b": outer(delta, np.ones((P, C * B, 1), delta.dtype))[..., 0],
+    }

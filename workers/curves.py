@@ -1,0 +1,126 @@
+"""Lag curves and what is read off them: horizons with censoring, decay rate, realised γ. See science §1, §4.
+
+A curve is r(ℓ) = mean over loss times t ≥ ℓ + 1 and live columns of ln‖·_{t,t−ℓ}‖ − ln‖·_{t,t}‖. All of it
+is in natural logarithms, geometric over columns and times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+QUANTILES = (0.05, 0.5, 0.95)
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Curve:
+    """``mean`` (P, L+1) at every lag; −inf where no column is alive. ``quantiles`` (3, P, len(lags)) over live
+    columns at the lags asked for, −inf where none is alive."""
+
+    mean: Float
+    quantiles: Float
+
+
+def curve(ln_norms: Float, loss_times: tuple[int, ...], lags: NDArray[np.int64]) -> Curve:
+    """The curve of ln‖·_{t,k}‖ (P, R, T, B), k at index k−1; quantiles at ``lags`` only."""
+    P, R, _, B = ln_norms.shape
+    L = loss_times[-1] - 1
+    mean = np.empty((P, L + 1))
+    quantiles = np.empty((len(QUANTILES), P, len(lags)))
+    block = max(1, _BLOCK // (R * B))
+    for first in range(0, L + 1, block):
+        some = np.arange(first, min(first + block, L + 1))
+        ratios = _ratios(ln_norms, loss_times, some)
+        mean[:, some] = _live_mean(ratios)
+        wanted = (lags >= first) & (lags <= some[-1])
+        quantiles[:, :, wanted] = _live_quantiles(ratios[:, lags[wanted] - first])
+    return Curve(mean, quantiles)
+
+
+def _ratios(ln_norms: Float, loss_times: tuple[int, ...], lags: NDArray[np.int64]) -> Float:
+    """ln ratio to lag 0 of every loss time and column, (P, lags, R·B); NaN where t < ℓ + 1 or the row is dead."""
+    P, R, _, B = ln_norms.shape
+    k = np.array(loss_times)[:, None] - 1 - lags  # (R, lags), as index
+    rows = np.arange(R)[:, None]
+    values = ln_norms[:, rows, np.maximum(k, 0)]  # (P, R, lags, B)
+    starts = ln_norms[:, rows, np.array(loss_times)[:, None] - 1]  # (P, R, 1, B)
+    alive = (k >= 0)[None, :, :, None] & np.isfinite(values) & np.isfinite(starts)
+    ratios = np.where(alive, values - starts, np.nan)
+    return np.ascontiguousarray(ratios.transpose(0, 2, 1, 3)).reshape(P, len(lags), R * B)
+
+
+def _live_mean(ratios: Float) -> Float:
+    alive = ~np.isnan(ratios)
+    count = alive.sum(axis=-1)
+    total = np.where(alive, ratios, 0.0).sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), -np.inf)
+
+
+def _live_quantiles(ratios: Float) -> Float:
+    """Linearly interpolated quantiles of the values that are not NaN: (…, n) -> (3, …)."""
+    ordered = np.sort(ratios, axis=-1)
+    count = (~np.isnan(ordered)).sum(axis=-1)
+    result = np.empty((len(QUANTILES), *count.shape))
+    for q, share in enumerate(QUANTILES):
+        place = share * np.maximum(count - 1, 0)
+        low = np.floor(place).astype(np.int64)
+        high = np.minimum(low + 1, np.maximum(count - 1, 0))
+        a, b = (np.take_along_axis(ordered, i[..., None], axis=-1)[..., 0] for i in (low, high))
+        result[q] = np.where(count > 0, a + (place - low) * (b - a), -np.inf)
+    return result
+
+
+def first_below(mean: Float, threshold: float) -> Float:
+    """First lag, log-linearly interpolated, with r < threshold, (P,); NaN where there is none (censored)."""
+    below = mean < threshold
+    first = np.argmax(below, axis=-1)
+    at, before = (_pick(mean, i) for i in (first, np.maximum(first - 1, 0)))
+    fraction = np.where(np.isfinite(at) & (first > 0), (before - threshold) / (before - at), 1.0)
+    return np.where(below.any(axis=-1), np.where(first > 0, first - 1 + fraction, 0.0), np.nan)
+
+
+def last_above(mean: Float, threshold: float) -> Float:
+    """Last lag with r ≥ threshold, plus one, (P,); NaN where that is beyond the curve (censored)."""
+    above = mean >= threshold
+    L = mean.shape[-1] - 1
+    last = L - np.argmax(above[:, ::-1], axis=-1)
+    value = np.where(above.any(axis=-1), last + 1.0, 0.0)
+    return np.where(value > L, np.nan, value)
+
+
+@dataclass(frozen=True)
+class Decay:
+    """Least squares of r on ℓ: ``rate`` a lag (negative: vanishing), ``r2``, and γ_realised, each (P,)."""
+
+    rate: Float
+    r2: Float
+    realised: Float
+
+
+def decay(mean: Float) -> Decay:
+    """On ℓ ∈ [min(10, L/4), L], where the first lags' transient is over; NaN below 4 lags or with dead ones."""
+    P, L = mean.shape[0], mean.shape[1] - 1
+    start = int(np.ceil(min(10, L / 4)))
+    if L - start < 3:
+        nothing = np.full(P, np.nan)
+        return Decay(nothing, nothing, nothing)
+    lags = np.arange(start, L + 1) - (start + L) / 2
+    r = np.ascontiguousarray(mean[:, start:])
+    centred = r - r.mean(axis=-1, keepdims=True)
+    rate = (centred * lags).sum(axis=-1) / (lags * lags).sum()
+    spread = (centred * centred).sum(axis=-1)
+    left = centred - rate[:, None] * lags
+    unexplained = (left * left).sum(axis=-1)
+    r2 = np.where(spread > 0, 1 - unexplained / np.where(spread > 0, spread, 1.0), 1.0)
+    finite = np.isfinite(r).all(axis=-1)
+    slope = (r[:, -1] - r[:, 0]) / (L - start)
+    rate, r2, realised = (np.where(finite, value, np.nan) for value in (rate, r2, np.exp(slope)))
+    return Decay(rate, r2, realised)
+
+
+def _pick(mean: Float, index: NDArray[np.int64]) -> Float:
+    return np.take_along_axis(mean, index[:, None], axis=-1)[:, 0]

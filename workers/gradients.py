@@ -1,0 +1,90 @@
+"""Gradients of the loss: sums over time of δ_k h_{k−1}ᵀ, on a logarithmic scale.
+
+The error terms of a chunk of steps come with one exponent of two a step and column. They are brought to one
+exponent a point, multiplied as one product, and added to sums that carry an exponent of their own: a gradient
+of 1e+4000 keeps its logarithm, and so does one of 1e−4000.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cells.base import Array, Cell, Chunk, outer
+from .outputs import Outputs
+from .scale import DEAD, LN2, Exponents, add, rescaled, squared_norms, times_power
+
+
+class Gradients:
+    """∂L/∂θ of every trained array of a stack of P points, L averaged over the B columns."""
+
+    def __init__(self, cell: Cell, B: int) -> None:
+        self._cell, self._B = cell, B
+        self._sums: dict[str, tuple[Array, Exponents]] = {}
+
+    def add_read_out(self, outputs: Outputs) -> None:
+        """∂L/∂V = Σ (∂ℓ/∂ŷ) hᵀ and ∂L/∂d = Σ ∂ℓ/∂ŷ over loss times and columns."""
+        error, exponent = _common(outputs.error[None], outputs.exponent)
+        _, P, R, B, K = error.shape
+        left = error.reshape(1, P, R * B, K)
+        hidden, moved = _tame(outputs.hidden.reshape(P, R * B, -1))
+        self._add("V", outer(left, hidden), exponent + moved)
+        self._add("d", outer(left, np.ones((P, R * B, 1), left.dtype))[..., 0], exponent)
+
+    def add(self, chunk: Chunk, exponent: Exponents) -> None:
+        """Add the steps of a chunk whose error terms are chunk.delta · 2^exponent, exponent (P, C, B)."""
+        delta, scale = _common(chunk.delta, exponent)
+        parts = self._cell.gradients(chunk._replace(delta=delta))
+        moved = dict.fromkeys(parts, np.zeros_like(scale))
+        if not all(np.isfinite(part).all() for part in parts.values()):
+            parts, moved = self._tamed(chunk._replace(delta=delta))
+        for name, part in parts.items():
+            self._add(name, part, scale + moved[name])
+
+    def _tamed(self, chunk: Chunk) -> tuple[dict[str, Array], dict[str, Exponents]]:
+        """The same sums where products of large states or inputs overflow: these are scaled down first."""
+        states, with_states = _tame(chunk.before.transpose(2, 0, 1, 3, 4))
+        drive, with_drive = _tame(chunk.drive)
+        parts = self._cell.gradients(chunk._replace(before=states.transpose(1, 2, 0, 3, 4), drive=drive))
+        none = np.zeros_like(with_drive)
+        return parts, {n: {"U": with_states, "a": with_states, "W": with_drive}.get(n, none) for n in parts}
+
+    def _add(self, name: str, part: Array, exponent: Exponents) -> None:
+        flat = part.reshape(len(part), -1)
+        if name in self._sums:
+            value, scale = add(*self._sums[name], flat, exponent)
+            self._sums[name] = value, scale
+        else:
+            self._sums[name] = flat, exponent
+
+    def ln_norms(self) -> dict[str, NDArray[np.float64]]:
+        """ln‖∂L/∂θ‖ (Frobenius) of every array, (P,)."""
+        norms = {}
+        for name, (value, exponent) in self._sums.items():
+            scaled, moved = rescaled(value[None], np.ones(len(value), np.bool_))
+            norms[name] = 0.5 * np.log(squared_norms(scaled)) + (exponent + moved) * LN2 - np.log(self._B)
+        return norms
+
+    def arrays(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, Array]:
+        """Every gradient as (P, *shape); ±inf where it is beyond the range of the dtype, never NaN."""
+        return {
+            name: (times_power(value, exponent) / self._B).reshape(len(value), *shapes[name])
+            for name, (value, exponent) in self._sums.items()
+        }
+
+
+def _common(delta: Array, exponent: Exponents) -> tuple[Array, Exponents]:
+    """Rows (G, P, …, N) with exponents (P, …) on one scale a point, and that scale (P,)."""
+    scale = exponent.reshape(len(exponent), -1).max(axis=-1)
+    shift = exponent - scale.reshape(-1, *[1] * (exponent.ndim - 1))
+    return times_power(delta, shift), np.where(scale <= DEAD // 2, 0, scale)
+
+
+def _tame(array: Array) -> tuple[Array, Exponents]:
+    """(P, …) with a largest element in [½, 1) a point, where it was above 2^40, and the exponents taken out."""
+    peak = np.abs(array).reshape(len(array), -1).max(axis=-1)
+    exponent = np.where((peak > 2.0**40) & np.isfinite(peak), np.frexp(peak)[1], 0).astype(np.int64)
+    if not exponent.any():
+        return array, exponent
+    shift = np.clip(-exponent, -4000, 4000).astype(np.int32)
+    return np.ldexp(array, shift.reshape(-1, *[1] * (array.ndim - 1))), exponent

@@ -1,0 +1,159 @@
+"""Points of one shape in, columns out: both sweeps and the probes. Pure: no files, no clock.
+
+Numerical failure is a status, never an exception: ``dead``, ``overflow``, ``unreachable``, ``no_signal``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
+
+from .adjoint import Backward, Rows, backward
+from .errors import Unreachable
+from .outputs import Outputs, read
+from .points import Point
+from .probes import PROBES, Swept
+from .tape import Stack, Tape, draw_inputs, draw_parameters, forward, make_cell, overflow_step, stack
+
+Arrays = Mapping[str, NDArray]
+Row = dict[str, Any]
+_blas = ThreadpoolController()
+
+
+@dataclass(frozen=True)
+class Task:
+    """A point to measure, with the caller's own arrays where there are any; the others are drawn."""
+
+    point: Point
+    parameters: Arrays = field(default_factory=dict)
+    inputs: NDArray | None = None
+
+    def all_parameters(self) -> dict[str, NDArray]:
+        """Every trained array, in float64 or as given. Raises Unreachable where one must be drawn and cannot."""
+        p = self.point
+        names = make_cell(p).shapes(p.hidden_size, p.input_size, p.output_size)
+        drawn = {} if set(names) <= set(self.parameters) else draw_parameters(p)
+        return {name: np.asarray(self.parameters.get(name, drawn.get(name))) for name in names}
+
+    def all_inputs(self) -> NDArray:
+        """The driving sequence (T, B, M)."""
+        return draw_inputs(self.point) if self.inputs is None else self.inputs
+
+
+def run(tasks: Sequence[Task], probes: Sequence[str]) -> list[Row]:
+    """One row of measures a task, in their order; all points have one shape. Lists are NumPy arrays."""
+    rows: dict[int, Row] = {}
+    ready: dict[int, dict[str, NDArray]] = {}
+    for i, task in enumerate(tasks):
+        try:
+            ready[i] = task.all_parameters()
+        except Unreachable as unreachable:
+            rows[i] = {"status": "unreachable", "status_detail": str(unreachable)}
+    if ready:
+        with numerics():
+            measured = _measure([tasks[i] for i in ready], list(ready.values()), probes)
+        rows.update(zip(ready, measured, strict=True))
+    return [rows[i] for i in range(len(tasks))]
+
+
+@contextmanager
+def numerics() -> Iterator[None]:
+    """One BLAS thread, and floating-point warnings off: what is not finite becomes a status."""
+    with _blas.limit(limits=1, user_api="blas"), np.errstate(all="ignore"):
+        yield
+
+
+def sweep(task: Task, parameters: Arrays, error_terms: Rows | None = None) -> tuple[Stack, Tape, Outputs, Backward, int]:
+    """Both sweeps of one point, and the step at which its state overflows (0: nowhere).
+
+    After an overflow at step s the backward sweep covers the s − 1 finite steps, with the loss times among
+    them or, where there is none, a loss at step s − 1; the tape covers all T steps.
+    """
+    times = task.point.steps_with_loss
+    one = stack([task.point], [dict(parameters)], [task.all_inputs()], times)
+    tape = forward(one)
+    step = int(overflow_step(tape)[0])
+    if step:
+        times = tuple(t for t in times if t < step) or (step - 1,)
+        one = stack([task.point], [dict(parameters)], [task.all_inputs()[: step - 1]], times)
+    cut = tape if not step else Tape(tape.states[:step], tape.net[: step - 1])
+    outputs = read(one, cut)
+    return one, tape, outputs, backward(one, cut, outputs, error_terms), step
+
+
+def _measure(tasks: Sequence[Task], parameters: Sequence[Arrays], probes: Sequence[str]) -> list[Row]:
+    points = [task.point for task in tasks]
+    inputs = [task.all_inputs() for task in tasks]
+    whole = stack(points, [dict(one) for one in parameters], inputs, points[0].steps_with_loss)
+    tape = forward(whole)
+    steps = overflow_step(tape)
+    if not steps.any():
+        return _rows(points, parameters, whole, tape, probes)
+    fine = np.flatnonzero(steps == 0)
+    rows: dict[int, Row] = {}
+    if len(fine):
+        rest = _measure([tasks[p] for p in fine], [parameters[p] for p in fine], probes)
+        rows.update(zip(fine.tolist(), rest, strict=True))
+    for p in np.flatnonzero(steps).tolist():
+        rows[p] = _overflowed(points[p], parameters[p], inputs[p], int(steps[p]), probes)
+    return [rows[p] for p in range(len(tasks))]
+
+
+def _overflowed(point: Point, arrays: Arrays, x: NDArray, step: int, probes: Sequence[str]) -> Row:
+    """The row of a point whose state overflows at ``step``: its curves end where the states do."""
+    row: Row = {"gamma_nominal": _nominal([point], [arrays])[0]}
+    if step > 1:
+        times = tuple(t for t in point.steps_with_loss if t < step) or (step - 1,)
+        short = stack([point], [dict(arrays)], [x[: step - 1]], times)
+        row = _rows([point], [arrays], short, forward(short), probes)[0]
+    last = f"; curves start from step {step - 1}" if step > 1 and step <= point.steps_with_loss[-1] else ""
+    row["status"] = "overflow"
+    row["status_detail"] = f"the state leaves the range of {point.dtype} at step {step} of {point.length}{last}"
+    return row
+
+
+def _nominal(points: Sequence[Point], parameters: Sequence[Arrays]) -> NDArray[np.float64]:
+    """γ_nominal (P,) from the arrays as the point's dtype has them."""
+    values = []
+    for point, arrays in zip(points, parameters, strict=True):
+        cast = {name: np.asarray(a, point.dtype).astype(np.float64) for name, a in arrays.items()}
+        values.append(make_cell(point).nominal(cast, point.leak))
+    return np.array(values)
+
+
+def _rows(
+    points: Sequence[Point], parameters: Sequence[Arrays], whole: Stack, tape: Tape, probes: Sequence[str]
+) -> list[Row]:
+    """Sweep back and measure: one row a point. The sweep is the same whatever the probes."""
+    outputs = read(whole, tape)
+    swept = Swept(whole, tape, outputs, backward(whole, tape, outputs), _nominal(points, parameters))
+    columns: dict[str, NDArray] = {"gamma_nominal": swept.nominal, "loss_value": outputs.loss_value()}
+    for name in probes:
+        columns.update(PROBES[name].measure(swept))
+    ln = swept.backward.ln_adjoint
+    columns["dead_fraction"] = np.isneginf(ln[:, :, 0]).reshape(len(points), -1).mean(axis=-1)
+    rows = [{name: values[p] for name, values in columns.items()} for p in range(len(points))]
+    for p, row in enumerate(rows):
+        row["status"], row["status_detail"] = status(ln[p], whole.loss_times)
+    return rows
+
+
+def status(ln_adjoint: NDArray[np.float64], loss_times: tuple[int, ...]) -> tuple[str, str | None]:
+    """ok, no_signal, dead or overflow from ln‖λ_{t,k}‖ (R, T, B), with the step it speaks of."""
+    at_start = ln_adjoint[np.arange(len(loss_times)), np.array(loss_times) - 1]
+    if np.isneginf(at_start).all():
+        return "no_signal", "the loss has no gradient at any loss time"
+    wrong = np.isnan(ln_adjoint) | np.isposinf(ln_adjoint)
+    if wrong.any():
+        step = int(np.flatnonzero(wrong.any(axis=(0, 2)))[-1]) + 1
+        return "overflow", f"the adjoint leaves the range within one step, at step {step}"
+    if np.isneginf(ln_adjoint[:, 0]).all():
+        alive = np.flatnonzero(np.isfinite(ln_adjoint).any(axis=(0, 2)))
+        return "dead", f"every adjoint is exactly zero before step {int(alive[0]) + 1}"
+    return "ok", None

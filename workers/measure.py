@@ -1,0 +1,227 @@
+"""The numerics alone, without Ray or a database: rows of points, and every array of one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from . import cost, records
+from .errors import InvalidPoint, TooLarge, nearest
+from .kernel import Row, Task, numerics, run, status, sweep
+from .outputs import project
+from .points import Point, identity
+from .probes import DEFAULT_PROBES, check_probes
+from .tape import draw_targets, make_cell
+
+Parameters = Mapping[str, ArrayLike]
+
+
+def measure(
+    points: Point | Sequence[Point],
+    parameters: Parameters | Sequence[Parameters] | None = None,
+    inputs: ArrayLike | Sequence[ArrayLike] | None = None,
+    probes: Iterable[str] = DEFAULT_PROBES,
+) -> pa.Table:
+    """One row a point, as a worker writes it: parameters, status, measures, curves as lists.
+
+    ``parameters``: own trained arrays by name (some or all; shapes of the contract, without a point axis), one
+    mapping for all points or one a point. ``inputs``: own sequences x (T, B, M), one for all or one a point.
+    Raises InvalidPoint (names, shapes, NaN) and TooLarge.
+    """
+    several = [points] if isinstance(points, Point) else list(points)
+    chosen = check_probes(probes)
+    tasks = tasks_of(several, parameters, inputs)
+    rows: list[Row] = [{}] * len(tasks)
+    for stacked in _stacks(several, chosen):
+        for i, row in zip(stacked, run([tasks[i] for i in stacked], chosen), strict=True):
+            rows[i] = row
+    return records.table(several, [_identity(task) for task in tasks], rows, chosen, float("nan"))
+
+
+def tasks_of(points: Sequence[Point], parameters: Any = None, inputs: Any = None) -> list[Task]:
+    """Points with the caller's own arrays, checked: names, shapes, finite values. Raises InvalidPoint."""
+    own = _one_each(parameters, len(points), isinstance(parameters, Mapping), "parameters")
+    shared = inputs is not None and not isinstance(inputs, (list, tuple)) and np.ndim(inputs) == 3
+    driven = _one_each(inputs, len(points), shared, "inputs")
+    return [
+        Task(point, _own_parameters(point, arrays or {}), None if x is None else _own_inputs(point, x))
+        for point, arrays, x in zip(points, own, driven, strict=True)
+    ]
+
+
+def _one_each(given: Any, count: int, shared: bool, what: str) -> list[Any]:
+    if given is None or shared:
+        return [given] * count
+    several = list(given)
+    if len(several) != count:
+        raise InvalidPoint(f"{len(several)} {what} for {count} points: give one for all, or one a point")
+    return several
+
+
+def _own_parameters(point: Point, given: Mapping[str, Any]) -> dict[str, NDArray]:
+    shapes = make_cell(point).shapes(point.hidden_size, point.input_size, point.output_size)
+    arrays = {}
+    for name, value in given.items():
+        if name not in shapes:
+            raise InvalidPoint(f"the {point.cell} cell has no array {name!r}: {nearest(name, shapes)}")
+        arrays[name] = _checked(f"{name} of the {point.cell} cell", value, shapes[name])
+    return arrays
+
+
+def _own_inputs(point: Point, given: Any) -> NDArray:
+    return _checked("inputs (T, B, M)", given, (point.length, point.batch_size, point.input_size))
+
+
+def _checked(what: str, value: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    array = np.asarray(value, np.float64)
+    if array.shape != shape:
+        raise InvalidPoint(f"{what} has shape {array.shape}: this point needs {shape}")
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise InvalidPoint(f"{what} is {array[where]} at {where}: give finite numbers")
+    return array
+
+
+def _identity(task: Task) -> str:
+    """The point's id; with the digest of the caller's own arrays where there are any."""
+    own = dict(task.parameters) | ({} if task.inputs is None else {"inputs": task.inputs})
+    if not own:
+        return task.point.point_id
+    digest = hashlib.blake2b(digest_size=16)
+    for name, array in sorted(own.items()):
+        digest.update(f"{name}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return identity(task.point, digest.hexdigest())
+
+
+def _stacks(points: Sequence[Point], probes: Sequence[str]) -> list[list[int]]:
+    """Indices of points grouped by shape, cut so that a stack stays within half of the memory that is free."""
+    budget = psutil.virtual_memory().available // 2
+    groups: dict[Any, list[int]] = {}
+    for i, point in enumerate(points):
+        groups.setdefault(point.shape, []).append(i)
+    stacks = []
+    for members in groups.values():
+        each = cost.memory(points[members[0]], probes)
+        if each > budget:
+            raise TooLarge(_too_large(points[members[0]], each, budget))
+        fit = max(1, min(budget, _STACK_BYTES) // each)
+        stacks += [members[i : i + fit] for i in range(0, len(members), fit)]
+    return stacks
+
+
+_STACK_BYTES = 1 << 29
+
+
+def _too_large(point: Point, need: int, have: int) -> str:
+    return (
+        f"{point!r} needs about {need / 2**30:.1f} GiB, {have / 2**30:.1f} GiB may be used: "
+        "lower length, batch_size, hidden_size or the number of loss_times"
+    )
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Every array of one point; T steps, B columns, S state width, G·N net inputs, R loss times.
+
+    ``parameters`` and ``gradients`` by name, in the shapes of the contract; ``inputs`` (T, B, M); ``targets``
+    (T, B, K) or classes (T, B); ``states`` (T+1, B, S), states[0] the start; ``net_inputs`` (T, B, G·N);
+    ``outputs`` (T, B, K); ``loss``; ``loss_times`` (R,), steps from 1; ``error_terms`` (R, T, B, G·N), unit
+    vectors δ_{t,k}/‖δ_{t,k}‖ with t = loss_times[r] and k at index k−1; ``ln_norms`` (R, T, B) = ln‖δ_{t,k}‖;
+    for k > t or a norm of zero: the zero vector and −inf. ``ln_adjoint_norms`` (R, T, B) = ln‖λ_{t,k}‖.
+    Where the state overflows, the status says so, the loss times are those before, and later steps are
+    as the sweep left them. A gradient beyond range is ±inf.
+    """
+
+    point: Point
+    status: str
+    status_detail: str | None
+    parameters: dict[str, NDArray]
+    inputs: NDArray
+    targets: NDArray
+    states: NDArray
+    net_inputs: NDArray
+    outputs: NDArray
+    loss: float
+    gradients: dict[str, NDArray]
+    loss_times: tuple[int, ...]
+    error_terms: NDArray
+    ln_norms: NDArray
+    ln_adjoint_norms: NDArray
+
+
+def trace(point: Point, parameters: Parameters | None = None, inputs: ArrayLike | None = None) -> Trace:
+    """Every array of one point, from the same sweeps that ``measure`` runs.
+
+    Raises InvalidPoint (names, shapes, NaN), Unreachable (no such gamma), TooLarge (would not fit in memory).
+    """
+    _refuse_beyond_memory(point)
+    task = tasks_of([point], None if parameters is None else [parameters], None if inputs is None else [inputs])[0]
+    arrays = {name: np.asarray(a, point.dtype) for name, a in task.all_parameters().items()}
+    terms = _Terms(point)
+    with numerics():
+        stack, tape, outputs, back, overflow = sweep(task, arrays, terms.keep)
+        hidden = stack.cell.read_out(np.ascontiguousarray(tape.states[1:].transpose(1, 2, 0, 3, 4)))
+        predicted = project(stack, np.ascontiguousarray(hidden))[0]
+    said = status(back.ln_adjoint[0], stack.loss_times)
+    if overflow:
+        said = "overflow", f"the state leaves the range of {point.dtype} at step {overflow} of {point.length}"
+    T, R = point.length, len(stack.loss_times)
+    shapes = {name: a.shape for name, a in arrays.items()}
+    return Trace(
+        point,
+        *said,
+        arrays,
+        task.all_inputs().astype(point.dtype),
+        draw_targets(point).astype(point.dtype) if point.target == "gaussian" else draw_targets(point),
+        _joined(tape.states[:, :, 0]),
+        _joined(tape.net[:, : len(stack.cell.gates), 0]),
+        predicted,
+        float(outputs.loss_value()[0]),
+        {name: g[0] for name, g in back.gradients.arrays(shapes).items()},
+        stack.loss_times,
+        np.ascontiguousarray(terms.error_terms[:R][::-1]),
+        _padded(back.ln_delta[0], T),
+        _padded(back.ln_adjoint[0], T),
+    )
+
+
+class _Terms:
+    """Gathers error terms (R, T, B, G·N), last loss time first, as the sweep passes."""
+
+    def __init__(self, point: Point) -> None:
+        cell, R = make_cell(point), len(point.steps_with_loss)
+        width = len(cell.gates) * point.hidden_size
+        self.error_terms = np.zeros((R, point.length, point.batch_size, width), point.dtype)
+
+    def keep(self, k: int, unit: NDArray, ln_norms: NDArray) -> None:
+        """Unit vectors (G, 1, Q, B, N) of step k + 1, zero where the norm is."""
+        for row in range(unit.shape[2]):
+            self.error_terms[row, k] = _joined(unit[:, 0, row][None])[0]
+
+
+def _joined(blocks: NDArray) -> NDArray:
+    """(T, blocks, B, N) -> (T, B, blocks·N)."""
+    T, G, B, N = blocks.shape
+    return np.ascontiguousarray(blocks.transpose(0, 2, 1, 3)).reshape(T, B, G * N)
+
+
+def _padded(norms: NDArray, T: int) -> NDArray:
+    """(R, steps, B) -> (R, T, B), −inf behind."""
+    behind = np.full((norms.shape[0], T - norms.shape[1], norms.shape[2]), -np.inf)
+    return np.concatenate([norms, behind], axis=1)
+
+
+def _refuse_beyond_memory(point: Point) -> None:
+    terms = len(point.steps_with_loss) * point.length * point.batch_size * point.hidden_size
+    width = len(make_cell(point).gates) + make_cell(point).components
+    need = cost.memory(point, DEFAULT_PROBES) + 8 * width * (2 * terms + 2 * terms // len(point.steps_with_loss))
+    have = psutil.virtual_memory().available
+    if need > have:
+        raise TooLarge(_too_large(point, need, have))

@@ -1,0 +1,91 @@
+"""Numbers on a logarithmic scale: a mantissa in the machine's range and an exponent of two beside it.
+
+Rescaling multiplies by an exact power of two, so it leaves every bit of the mantissa alone: when it happens
+cannot matter, and a product of ten thousand Jacobians is as exact as its factors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+Exponents = NDArray[np.int64]
+LN2 = float(np.log(2.0))
+DEAD = -(2**40)
+"""The exponent of a row of zeros: below every other, so that it never sets a common scale."""
+
+
+@dataclass
+class Bundle:
+    """Adjoint rows ``value`` (components, P, Q, B, N) times two to the power ``exponent`` (P, Q, B)."""
+
+    value: Array
+    exponent: Exponents
+
+    def ln_norms(self) -> NDArray[np.float64]:
+        """ln‖row‖ (P, Q, B); rescales, in place, the rows whose norm has left the safe range."""
+        squares = squared_norms(self.value)
+        low, high = _safe(self.value.dtype)
+        if not ((squares > low) & (squares < high)).all():
+            unsafe = (squares <= low) | (squares >= high)
+            self.value, moved = rescaled(self.value, unsafe)
+            squares = squared_norms(self.value)
+            self.exponent = np.where(squares == 0, DEAD, self.exponent + moved)
+        return 0.5 * np.log(squares) + self.exponent * LN2
+
+    def joined(self, other: Bundle) -> Bundle:
+        """This bundle with the rows of another behind its own."""
+        return Bundle(
+            np.concatenate([self.value, other.value], axis=2),
+            np.concatenate([self.exponent, other.exponent], axis=1),
+        )
+
+    def plus(self, other: Bundle) -> Bundle:
+        """The sum of two bundles of one shape, row by row, on the larger of the two scales."""
+        value, exponent = add(self.value, self.exponent, other.value, other.exponent)
+        return Bundle(value, exponent)
+
+
+def add(a: Array, ea: Exponents, b: Array, eb: Exponents) -> tuple[Array, Exponents]:
+    """a·2^ea + b·2^eb as (value, exponent); exponents lack the last axis of the values."""
+    exponent = np.maximum(ea, eb)
+    return times_power(a, ea - exponent) + times_power(b, eb - exponent), exponent
+
+
+def times_power(value: Array, exponent: Exponents) -> Array:
+    """value · 2^exponent, the exponent without value's last axis; the same array where nothing moves."""
+    if not exponent.any():
+        return value
+    return np.ldexp(value, np.clip(exponent, -4000, 4000).astype(np.int32)[..., None])
+
+
+def squared_norms(rows: Array) -> NDArray[np.float64]:
+    """‖row‖² over all blocks, (blocks, …, N) -> (…): a dot product a row, added in the blocks' order."""
+    parts = np.vecdot(rows, rows)
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total.astype(np.float64)
+
+
+def rescaled(rows: Array, where: NDArray[np.bool_]) -> tuple[Array, Exponents]:
+    """Rows (blocks, …, N) with a largest element in [½, 1) in place of those marked, and what was taken out."""
+    peak = np.abs(rows).max(axis=(0, -1))
+    usable = where & (peak > 0) & np.isfinite(peak)
+    exponent = np.where(usable, np.frexp(np.where(usable, peak, 1.0))[1], 0).astype(np.int64)
+    return times_power(rows, -exponent), exponent
+
+
+def unit_rows(rows: Array) -> Array:
+    """Rows (blocks, …, N) divided by their norm over all blocks; a row of zeros stays zero."""
+    scaled, _ = rescaled(rows, np.ones(rows.shape[1:-1], np.bool_))
+    norm = np.sqrt(squared_norms(scaled))[..., None]
+    return (scaled / np.where(norm > 0, norm, 1.0)).astype(rows.dtype)
+
+
+def _safe(dtype: np.dtype) -> tuple[float, float]:
+    """Bounds on ‖row‖² that leave room for one more step in either direction."""
+    return (2.0**-80, 2.0**80) if dtype == np.float32 else (2.0**-400, 2.0**400)

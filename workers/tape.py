@@ -1,0 +1,155 @@
+"""The forward sweep of a stack: what a step needs, and what it leaves for the adjoint.
+
+A stack is P points of one shape. Sizes: T steps, B columns, N units, M inputs, K outputs, G net-input blocks.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cells import CELLS, Cell
+from .cells.base import Weights
+from .inputs import INPUTS, TARGETS
+from .losses import LOSSES, Loss
+from .points import Point
+from .weights import read_out
+
+Array = NDArray[np.floating]
+SEGMENT = 64
+"""Steps whose input projection is one product; fixed, so that its shape depends on the point alone."""
+
+
+def make_cell(point: Point) -> Cell:
+    """The cell of a point, with its activation and reset convention."""
+    return CELLS[point.cell](point.activation, point.reset)
+
+
+def draw_parameters(point: Point) -> dict[str, NDArray[np.float64]]:
+    """Every trained array of a point as its laws have it, in float64. Raises Unreachable."""
+    arrays = make_cell(point).draw(point)
+    K, N = point.output_size, point.hidden_size
+    return arrays | {"V": read_out(point.seed, K, N), "d": np.zeros(K)}
+
+
+def draw_inputs(point: Point) -> NDArray[np.float64]:
+    """The driving sequence x (T, B, M) of a point, in float64."""
+    shape = (point.length, point.batch_size, point.input_size)
+    return INPUTS[point.input](point.seed, shape) * point.input_scale
+
+
+def draw_targets(point: Point) -> NDArray:
+    """Labels at every step: y (T, B, K), or classes (T, B)."""
+    return TARGETS[point.target](point.seed, point.length, point.batch_size, point.output_size)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """P points of one shape as arrays: ``weights``, inputs (P, T, B, M), labels at the R loss times.
+
+    ``labels`` is (P, R, B, K) or, for classes, (P, R, B). ``loss_times`` are the steps t, ascending, from 1.
+    """
+
+    cell: Cell
+    loss: Loss
+    weights: Weights
+    inputs: Array
+    labels: NDArray
+    loss_times: tuple[int, ...]
+
+    @cached_property
+    def drive(self) -> Array:
+        """What W multiplies, (P, T, B, M)."""
+        return self.cell.drive(self.inputs)
+
+
+def stack(
+    points: list[Point], parameters: list[dict[str, NDArray]], inputs: list[NDArray], loss_times: tuple[int, ...]
+) -> Stack:
+    """Points of one shape side by side, with their arrays cast to the points' dtype.
+
+    ``loss_times`` may stand for others than the points' own where a state overflows before them; the inputs
+    may then be shorter than T as well.
+    """
+    first, cell = points[0], make_cell(points[0])
+    dtype, N, G = np.dtype(first.dtype), first.hidden_size, len(cell.gates)
+    P = len(points)
+
+    def column(name: str) -> Array | None:
+        if name not in parameters[0]:
+            return None
+        return np.stack([np.asarray(p[name], dtype) for p in parameters])
+
+    U, W, b, a, V, d = (column(name) for name in ("U", "W", "b", "a", "V", "d"))
+    assert W is not None
+    assert V is not None
+    assert d is not None
+    weights = Weights(
+        V=V,
+        d=d[:, None],
+        W=_by_block(W, G),
+        U=None if U is None else _by_block(U, G),
+        b=None if b is None else np.ascontiguousarray(b.reshape(P, G, 1, N).swapaxes(0, 1)),
+        a=None if a is None else a.reshape(P, 1, 1),
+        leak=None if first.leak is None else np.array([p.leak for p in points], dtype).reshape(P, 1, 1),
+    )
+    rows = [t - 1 for t in loss_times]
+    labels = np.stack([draw_targets(p)[rows] for p in points])
+    if labels.dtype.kind == "f":
+        labels = labels.astype(dtype)
+    x = np.stack([np.asarray(one, dtype) for one in inputs])
+    return Stack(cell, LOSSES[first.loss], weights, x, labels, loss_times)
+
+
+def _by_block(matrix: Array, G: int) -> Array:
+    """(P, G·N, L) -> (G, P, N, L), contiguous."""
+    P, rows, L = matrix.shape
+    return np.ascontiguousarray(matrix.reshape(P, G, rows // G, L).swapaxes(0, 1))
+
+
+@dataclass(frozen=True)
+class Tape:
+    """What the forward sweep keeps: states (T+1, components, P, B, N), states[0] the start;
+    net (T, G + spare, P, B, N), the net inputs z and behind them what the cell put aside."""
+
+    states: Array
+    net: Array
+
+
+def forward(stack: Stack) -> Tape:
+    """Run the stack from s_0 = 0 over its T steps."""
+    cell, w = stack.cell, stack.weights
+    P, T, B, _ = stack.inputs.shape
+    G, N = len(cell.gates), w.V.shape[-1]
+    states = np.zeros((T + 1, cell.components, P, B, N), w.V.dtype)
+    net = np.empty((T, G + cell.spare, P, B, N), w.V.dtype)
+    for start in range(0, T, SEGMENT):
+        _project(stack, net, slice(start, min(start + SEGMENT, T)))
+    for k in range(T):
+        cell.step(w, net[k], states[k], states[k + 1])
+    return Tape(states, net)
+
+
+def _project(stack: Stack, net: Array, steps: slice) -> None:
+    """Write W x + b of one segment into the net inputs, as one product a block."""
+    w, x = stack.weights, stack.drive[:, steps]
+    P, C, B, M = x.shape
+    product = np.matmul(x.reshape(P, C * B, M), w.W.swapaxes(-1, -2))
+    if w.b is not None:
+        product += w.b
+    G, _, _, N = product.shape
+    net[steps, :G] = product.reshape(G, P, C, B, N).transpose(2, 0, 1, 3, 4)
+
+
+def overflow_step(tape: Tape) -> NDArray[np.int64]:
+    """The first step, from 1, at which a state is not finite; 0 where all are. One number a point (P,).
+
+    A state that has overflowed stays so: the last one tells whether to search.
+    """
+    P = tape.states.shape[2]
+    steps = np.zeros(P, np.int64)
+    for p in np.flatnonzero(~np.isfinite(tape.states[-1]).all(axis=(0, 2, 3))):
+        finite = np.isfinite(tape.states[:, :, p]).all(axis=(1, 2, 3))
+        steps[p] = int(np.argmin(finite))
+    return steps
