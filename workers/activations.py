@@ -104,12 +104,14 @@ def _identity(z: Array, out: Array | None = None) -> Array:
 
 ACTIVATIONS: dict[str, Activation] = {
     "tanh": Activation("tanh", 1.0, np.tanh, tanh_derivative, tanh_ln_derivative),
-    "logistic": Activation(
-        "logistic", 0.25, logistic, lambda z: logistic_pair(z)[1], logistic_ln_derivative
-    ),
+    "logistic": Activation("logistic", 0.25, logistic, lambda z: logistic_pair(z)[1], logistic_ln_derivative),
     # at the kink z = 0 the derivative is 0, as in every common framework
     "relu": Activation(
-        "relu", 1.0, _relu, lambda z: (z > 0).astype(z.dtype), lambda z: np.where(z > 0, 0.0, -np.inf).astype(z.dtype)
+        "relu",
+        1.0,
+        _relu,
+        lambda z: (z > 0).astype(z.dtype),
+        lambda z: np.where(z > 0, 0.0, -np.inf).astype(z.dtype),
     ),
     "identity": Activation("identity", 1.0, _identity, np.ones_like, np.zeros_like),
 }

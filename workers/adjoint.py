@@ -17,33 +17,42 @@ from numpy.typing import NDArray
 from .cells.base import Array, Chunk
 from .gradients import Gradients
 from .outputs import Outputs
-from .scale import DEAD, Bundle, unit_rows
+from .scale import DEAD, LN2, Bundle, Exponents, unit_rows
 from .tape import Stack, Tape
 
-Rows = Callable[[int, NDArray[np.floating], NDArray[np.float64]], None]
+Rows = Callable[[int, Array], None]
 
 
 @dataclass(frozen=True)
 class Backward:
     """ln‖δ_{t,k}‖ and ln‖λ_{t,k}‖, each (P, R, T, B) with t = loss_times[r] and k at index k−1 (−inf for k > t
-    and where a row is dead), and the gradients of the loss summed over loss times."""
+    and where a row is dead), and the gradients of the loss summed over loss times.
+
+    ``start`` (P, R, B) is a power of two that both norms of a row lack: ratios within a row need not know it,
+    and lose no digit to it. ``absolute`` puts it back.
+    """
 
     ln_delta: NDArray[np.float64]
     ln_adjoint: NDArray[np.float64]
+    start: Exponents
     gradients: Gradients
+
+    def absolute(self, ln_norms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Either array with the rows' own scale: natural logarithms of the norms themselves."""
+        return ln_norms + LN2 * self.start[:, :, None]
 
 
 def backward(stack: Stack, tape: Tape, outputs: Outputs, error_terms: Rows | None = None) -> Backward:
     """Sweep from T down to step 1.
 
-    ``error_terms(k, unit, ln_norm)``, if given, is called at every step with the unit vectors (G, P, Q, B, N) of
-    the rows that have joined, last loss time first, and their ln norms (P, Q, B).
+    ``error_terms(k, unit)``, if given, is called at every step with the unit vectors (G, P, Q, B, N) of the
+    rows that have joined, last loss time first.
     """
     sweep = _Sweep(stack, tape, outputs, error_terms)
     T, chunk = stack.inputs.shape[1], chunk_steps(stack)
     for start in reversed(range(0, T, chunk)):
         sweep.chunk(start, min(start + chunk, T))
-    return Backward(_by_point(sweep.ln_delta), _by_point(sweep.ln_adjoint), sweep.gradients)
+    return Backward(_by_point(sweep.ln_delta), _by_point(sweep.ln_adjoint), sweep.start, sweep.gradients)
 
 
 def chunk_steps(stack: Stack) -> int:
@@ -67,6 +76,7 @@ class _Sweep:
         self.total: Bundle | None = None
         self.ln_delta = np.full((T, P, len(self.row_of), B), -np.inf)
         self.ln_adjoint = np.full_like(self.ln_delta, -np.inf)
+        self.start = np.zeros((P, len(self.row_of), B), np.int64)
         self.gradients = Gradients(stack.cell, B)
         self.gradients.add_read_out(outputs)
 
@@ -76,7 +86,11 @@ class _Sweep:
         P, _, B, _ = stack.inputs.shape
         before, after = tape.states[start:stop], tape.states[start + 1 : stop + 1]
         local = stack.cell.local(stack.weights, tape.net[start:stop], before, after)
-        G, N, dtype = len(stack.cell.gates) + stack.cell.extra, stack.weights.V.shape[-1], stack.weights.V.dtype
+        G, N, dtype = (
+            len(stack.cell.gates) + stack.cell.extra,
+            stack.weights.V.shape[-1],
+            stack.weights.V.dtype,
+        )
         delta = np.zeros((G, P, stop - start, B, N), dtype)
         exponent = np.full((P, stop - start, B), DEAD, np.int64)
         for k in reversed(range(start, stop)):
@@ -98,7 +112,10 @@ class _Sweep:
         exponent = self.outputs.exponent[:, r]
         row = Bundle(value[:, :, None], (exponent if shift is None else exponent + shift)[:, None])
         row.ln_norms()  # a row of zeros gets its exponent
-        self.bundle = row if self.bundle is None else self.bundle.joined(row)
+        alive = row.exponent[:, 0] > DEAD // 2
+        self.start[:, r] = np.where(alive, row.exponent[:, 0], 0)
+        own = Bundle(row.value, np.where(alive, 0, DEAD)[:, None])
+        self.bundle = own if self.bundle is None else self.bundle.joined(own)
         if len(self.row_of) > 1:
             self.total = row if self.total is None else self.total.plus(row)
 
@@ -109,13 +126,16 @@ class _Sweep:
         self.ln_adjoint[k, :, :Q] = self.bundle.ln_norms()
         self.bundle, rows = self._back(self.bundle, local)
         terms = Bundle(rows.value[:G], rows.exponent)
-        norms = self.ln_delta[k, :, :Q] = terms.ln_norms()
+        self.ln_delta[k, :, :Q] = terms.ln_norms()
         if self.error_terms is not None:
-            self.error_terms(k, unit_rows(terms.value), norms)
-        if self.total is not None:
+            self.error_terms(k, unit_rows(terms.value))
+        if self.total is None:
+            exponent = rows.exponent + self.start
+        else:
             self.total.ln_norms()
             self.total, rows = self._back(self.total, local)
-        return Bundle(rows.value, np.where(rows.value.any(axis=(0, -1)), rows.exponent, DEAD))
+            exponent = rows.exponent
+        return Bundle(rows.value, np.where(rows.value.any(axis=(0, -1)), exponent, DEAD))
 
     def _back(self, bundle: Bundle, local: tuple[Any, ...]) -> tuple[Bundle, Bundle]:
         """λ_{k−1} and the error terms δ_k of a bundle λ_k."""

@@ -32,7 +32,17 @@ class Gradients:
         self._add("d", outer(left, np.ones((P, R * B, 1), left.dtype))[..., 0], exponent)
 
     def add(self, chunk: Chunk, exponent: Exponents) -> None:
-        """Add the steps of a chunk whose error terms are chunk.delta · 2^exponent, exponent (P, C, B)."""
+        """Add the steps of a chunk whose error terms are chunk.delta · 2^exponent, exponent (P, C, B).
+
+        Where one scale a point cannot hold them (large error terms may meet zero inputs, and then the small ones
+        are the gradient), the point's steps are added in halves.
+        """
+        wide = _spread(exponent) > (60 if chunk.delta.dtype == np.float32 else 600)
+        if wide.any() and exponent.shape[1] > 1:
+            half, masked = exponent.shape[1] // 2, wide[:, None, None]
+            for steps in (slice(half, None), slice(0, half)):
+                self.add(chunk.part(steps), np.where(masked, exponent[:, steps], DEAD))
+            exponent = np.where(masked, DEAD, exponent)
         delta, scale = _common(chunk.delta, exponent)
         parts = self._cell.gradients(chunk._replace(delta=delta))
         moved = dict.fromkeys(parts, np.zeros_like(scale))
@@ -50,7 +60,8 @@ class Gradients:
         return parts, {n: {"U": with_states, "a": with_states, "W": with_drive}.get(n, none) for n in parts}
 
     def _add(self, name: str, part: Array, exponent: Exponents) -> None:
-        flat = part.reshape(len(part), -1)
+        flat, moved = rescaled(part.reshape(1, len(part), -1), np.ones(len(part), np.bool_))
+        flat, exponent = flat[0], np.where(flat[0].any(axis=-1), exponent + moved, DEAD)
         if name in self._sums:
             value, scale = add(*self._sums[name], flat, exponent)
             self._sums[name] = value, scale
@@ -74,10 +85,18 @@ class Gradients:
 
 
 def _common(delta: Array, exponent: Exponents) -> tuple[Array, Exponents]:
-    """Rows (G, P, …, N) with exponents (P, …) on one scale a point, and that scale (P,)."""
+    """Rows (G, P, …, N) with exponents (P, …) on one scale a point, and that scale (P,); dead rows are zero."""
     scale = exponent.reshape(len(exponent), -1).max(axis=-1)
-    shift = exponent - scale.reshape(-1, *[1] * (exponent.ndim - 1))
-    return times_power(delta, shift), np.where(scale <= DEAD // 2, 0, scale)
+    scale = np.where(scale <= DEAD // 2, 0, scale)
+    return times_power(delta, exponent - scale.reshape(-1, *[1] * (exponent.ndim - 1))), scale
+
+
+def _spread(exponent: Exponents) -> Exponents:
+    """How far apart the exponents (P, …) of a point's live rows are, (P,)."""
+    flat = exponent.reshape(len(exponent), -1)
+    high = flat.max(axis=-1)
+    low = np.where(flat <= DEAD // 2, high[:, None], flat).min(axis=-1)
+    return high - low
 
 
 def _tame(array: Array) -> tuple[Array, Exponents]:

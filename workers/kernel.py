@@ -69,7 +69,9 @@ def numerics() -> Iterator[None]:
         yield
 
 
-def sweep(task: Task, parameters: Arrays, error_terms: Rows | None = None) -> tuple[Stack, Tape, Outputs, Backward, int]:
+def sweep(
+    task: Task, parameters: Arrays, error_terms: Rows | None = None
+) -> tuple[Stack, Tape, Outputs, Backward, int]:
     """Both sweeps of one point, and the step at which its state overflows (0: nowhere).
 
     After an overflow at step s the backward sweep covers the s − 1 finite steps, with the loss times among
@@ -95,11 +97,11 @@ def _measure(tasks: Sequence[Task], parameters: Sequence[Arrays], probes: Sequen
     steps = overflow_step(tape)
     if not steps.any():
         return _rows(points, parameters, whole, tape, probes)
-    fine = np.flatnonzero(steps == 0)
+    fine: list[int] = np.flatnonzero(steps == 0).tolist()
     rows: dict[int, Row] = {}
-    if len(fine):
+    if fine:
         rest = _measure([tasks[p] for p in fine], [parameters[p] for p in fine], probes)
-        rows.update(zip(fine.tolist(), rest, strict=True))
+        rows.update(zip(fine, rest, strict=True))
     for p in np.flatnonzero(steps).tolist():
         rows[p] = _overflowed(points[p], parameters[p], inputs[p], int(steps[p]), probes)
     return [rows[p] for p in range(len(tasks))]
@@ -114,7 +116,9 @@ def _overflowed(point: Point, arrays: Arrays, x: NDArray, step: int, probes: Seq
         row = _rows([point], [arrays], short, forward(short), probes)[0]
     last = f"; curves start from step {step - 1}" if step > 1 and step <= point.steps_with_loss[-1] else ""
     row["status"] = "overflow"
-    row["status_detail"] = f"the state leaves the range of {point.dtype} at step {step} of {point.length}{last}"
+    row["status_detail"] = (
+        f"the state leaves the range of {point.dtype} at step {step} of {point.length}{last}"
+    )
     return row
 
 

@@ -162,18 +162,20 @@ def trace(point: Point, parameters: Parameters | None = None, inputs: ArrayLike 
     Raises InvalidPoint (names, shapes, NaN), Unreachable (no such gamma), TooLarge (would not fit in memory).
     """
     _refuse_beyond_memory(point)
-    task = tasks_of([point], None if parameters is None else [parameters], None if inputs is None else [inputs])[0]
+    task = tasks_of(
+        [point], None if parameters is None else [parameters], None if inputs is None else [inputs]
+    )[0]
     arrays = {name: np.asarray(a, point.dtype) for name, a in task.all_parameters().items()}
     terms = _Terms(point)
     with numerics():
         stack, tape, outputs, back, overflow = sweep(task, arrays, terms.keep)
         hidden = stack.cell.read_out(np.ascontiguousarray(tape.states[1:].transpose(1, 2, 0, 3, 4)))
         predicted = project(stack, np.ascontiguousarray(hidden))[0]
+        gradients = back.gradients.arrays({name: a.shape for name, a in arrays.items()})
     said = status(back.ln_adjoint[0], stack.loss_times)
     if overflow:
         said = "overflow", f"the state leaves the range of {point.dtype} at step {overflow} of {point.length}"
     T, R = point.length, len(stack.loss_times)
-    shapes = {name: a.shape for name, a in arrays.items()}
     return Trace(
         point,
         *said,
@@ -184,11 +186,11 @@ def trace(point: Point, parameters: Parameters | None = None, inputs: ArrayLike 
         _joined(tape.net[:, : len(stack.cell.gates), 0]),
         predicted,
         float(outputs.loss_value()[0]),
-        {name: g[0] for name, g in back.gradients.arrays(shapes).items()},
+        {name: g[0] for name, g in gradients.items()},
         stack.loss_times,
         np.ascontiguousarray(terms.error_terms[:R][::-1]),
-        _padded(back.ln_delta[0], T),
-        _padded(back.ln_adjoint[0], T),
+        _padded(back.absolute(back.ln_delta)[0], T),
+        _padded(back.absolute(back.ln_adjoint)[0], T),
     )
 
 
@@ -200,7 +202,7 @@ class _Terms:
         width = len(cell.gates) * point.hidden_size
         self.error_terms = np.zeros((R, point.length, point.batch_size, width), point.dtype)
 
-    def keep(self, k: int, unit: NDArray, ln_norms: NDArray) -> None:
+    def keep(self, k: int, unit: NDArray) -> None:
         """Unit vectors (G, 1, Q, B, N) of step k + 1, zero where the norm is."""
         for row in range(unit.shape[2]):
             self.error_terms[row, k] = _joined(unit[:, 0, row][None])[0]
@@ -221,7 +223,9 @@ def _padded(norms: NDArray, T: int) -> NDArray:
 def _refuse_beyond_memory(point: Point) -> None:
     terms = len(point.steps_with_loss) * point.length * point.batch_size * point.hidden_size
     width = len(make_cell(point).gates) + make_cell(point).components
-    need = cost.memory(point, DEFAULT_PROBES) + 8 * width * (2 * terms + 2 * terms // len(point.steps_with_loss))
+    need = cost.memory(point, DEFAULT_PROBES) + 8 * width * (
+        2 * terms + 2 * terms // len(point.steps_with_loss)
+    )
     have = psutil.virtual_memory().available
     if need > have:
         raise TooLarge(_too_large(point, need, have))

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 from .activations import ACTIVATIONS
 from .cells import CELLS
@@ -52,7 +52,7 @@ class Parameter:
         wanted = Integral if self.type is int else Real
         if isinstance(value, bool) or not isinstance(value, wanted):
             raise InvalidPoint(f"{self.name} = {value!r}: give {self._range()}")
-        number = self.type(value)
+        number: Any = cast(type[Any], self.type)(value)
         inside = (self.low < number if self.open_low else self.low <= number) and number <= self.high
         if not inside or (self.type is float and not math.isfinite(number)):
             raise InvalidPoint(f"{self.name} = {value!r} is out of range: give {self._range()}")
@@ -100,7 +100,9 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter("loss", str, "squared", "L_t, averaged over the batch", tuple(LOSSES)),
         Parameter("loss_times", str, "last", "steps that have a loss: last, every, or a count n"),
         Parameter("target", str, None, "law of the labels", tuple(TARGETS)),
-        Parameter("leak", float, 0.5, "share of the new value in a residual step", low=0.0, high=1.0, open_low=True),
+        Parameter(
+            "leak", float, 0.5, "share of the new value in a residual step", low=0.0, high=1.0, open_low=True
+        ),
         Parameter("recurrent_gain", float, 1.0, "scale of every recurrent block of a gated cell", low=0.0),
         Parameter("gate_bias", float, 0.0, "bias of the gates that gamma does not turn"),
         Parameter("reset", str, "before", "gru: reset gate before or after U_n", ("before", "after")),
@@ -187,7 +189,9 @@ class Point:
         return hash(self.point_id)
 
     def __repr__(self) -> str:
-        plain = {name: _default(self.cell, name) for name in PARAMETERS} | {"target": LOSSES[self.loss].target}
+        plain = {name: _default(self.cell, name) for name in PARAMETERS} | {
+            "target": LOSSES[self.loss].target
+        }
         differs = {k: v for k, v in self.canonical().items() if k == "cell" or v != plain[k]}
         return f"Point({', '.join(f'{k}={v!r}' for k, v in differs.items())})"
 
@@ -248,7 +252,8 @@ def resolve(given: Mapping[str, Any]) -> dict[str, Any]:
         if name not in has:
             if value is not None:
                 raise InvalidPoint(
-                    f"{name} = {value!r}: the {cell} cell has no {name}; cells that have it: {', '.join(cells_with(name))}"
+                    f"{name} = {value!r}: the {cell} cell has no {name}; cells that have it: "
+                    + ", ".join(cells_with(name))
                 )
             values[name] = None
         else:

@@ -51,7 +51,9 @@ def _field(column: Column) -> pa.Field:
     return pa.field(column.name, _ARROW[column.type])
 
 
-def table(points: list[Point], ids: list[str], rows: list[dict[str, Any]], probes: Iterable[str], seconds: float) -> pa.Table:
+def table(
+    points: list[Point], ids: list[str], rows: list[dict[str, Any]], probes: Iterable[str], seconds: float
+) -> pa.Table:
     """The rows of a shard as an Arrow table; NaN in a number becomes null. ``seconds`` is a point's share."""
     form = schema(probes)
     parameters = [point.to_dict() for point in points]
@@ -96,7 +98,9 @@ def provenance() -> dict[str, str]:
         "pyarrow": pa.__version__,
         "python": platform.python_version(),
         "cpu": _cpu(),
-        "blas": "; ".join(f"{b.get('internal_api')} {b.get('version')} {b.get('architecture', '')}".strip() for b in blas),
+        "blas": "; ".join(
+            f"{b.get('internal_api')} {b.get('version')} {b.get('architecture', '')}".strip() for b in blas
+        ),
     }
 
 

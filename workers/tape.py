@@ -65,7 +65,10 @@ class Stack:
 
 
 def stack(
-    points: list[Point], parameters: list[dict[str, NDArray]], inputs: list[NDArray], loss_times: tuple[int, ...]
+    points: list[Point],
+    parameters: list[dict[str, NDArray]],
+    inputs: list[NDArray],
+    loss_times: tuple[int, ...],
 ) -> Stack:
     """Points of one shape side by side, with their arrays cast to the points' dtype.
 

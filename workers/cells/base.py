@@ -90,7 +90,12 @@ class Chunk(NamedTuple):
     delta: Array
     before: Array
     drive: Array
-    local: Any
+    local: tuple[Any, ...]
+
+    def part(self, steps: slice) -> Chunk:
+        """Some of its steps."""
+        local = tuple(None if factor is None else factor[steps] for factor in self.local)
+        return Chunk(self.delta[:, :, steps], self.before[:, steps], self.drive[:, steps], local)
 
 
 def rows_to_columns(array: Array) -> Array:
@@ -103,7 +108,8 @@ def outer(left: Array, right: Array) -> Array:
     """Σ over steps and columns of left ⊗ right: (G, P, C·B, N), (P, C·B, L) -> (P, G·N, L)."""
     G, P, _, N = left.shape
     product = np.matmul(left.swapaxes(-1, -2), right)
-    return product.transpose(1, 0, 2, 3).reshape(P, G * N, right.shape[-1])
+    # contiguous before it is reshaped: a dot product over a strided view has other last bits
+    return np.ascontiguousarray(product.transpose(1, 0, 2, 3)).reshape(P, G * N, right.shape[-1])
 
 
 class Cell(ABC):

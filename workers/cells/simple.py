@@ -24,9 +24,7 @@ class Simple(Cell):
 
     def draw(self, point: Knobs) -> dict[str, Any]:
         N = point.hidden_size
-        U = recurrent(
-            point.seed, str(point.weights), N, point.gamma_kind, point.gamma, self.f.slope
-        )
+        U = recurrent(point.seed, str(point.weights), N, point.gamma_kind, point.gamma, self.f.slope)
         return {"U": U, "W": input_weights(point.seed, N, point.input_size), "b": np.zeros(N)}
 
     def nominal(self, arrays: dict[str, Any], leak: float | None) -> float:

@@ -14,7 +14,13 @@ DEFAULT_PROBES = ("curves", "gradients", "saturation")
 BASE_COLUMNS = (
     Column("status", "string", "", "ok, dead, overflow, unreachable or no_signal"),
     Column("status_detail", "string", "", "what the status means here, with the step; null where ok"),
-    Column("gamma_nominal", "float64", "1/lag", "γ_u·γ_f or the cell's own meaning, from its arrays", "science §4"),
+    Column(
+        "gamma_nominal",
+        "float64",
+        "1/lag",
+        "γ_u·γ_f or the cell's own meaning, from its arrays",
+        "science §4",
+    ),
     Column("loss_value", "float64", "", "L, summed over loss times, averaged over the batch"),
     Column("dead_fraction", "float64", "", "share of loss times and columns whose adjoint is zero at step 1"),
 )
@@ -38,4 +44,13 @@ def check_probes(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in PROBES if name in given)
 
 
-__all__ = ["BASE_COLUMNS", "DEFAULT_PROBES", "PROBES", "Column", "Probe", "Swept", "check_probes", "scalar_columns"]
+__all__ = [
+    "BASE_COLUMNS",
+    "DEFAULT_PROBES",
+    "PROBES",
+    "Column",
+    "Probe",
+    "Swept",
+    "check_probes",
+    "scalar_columns",
+]

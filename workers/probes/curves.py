@@ -17,10 +17,19 @@ _BENGIO = "Bengio, Simard & Frasconi 1994"
 def _level_columns(name: str, level: float) -> tuple[Column, ...]:
     share = f"{100 * level:g} %"
     return (
-        Column(name, "float64", "lags", f"first lag at which the adjoint curve is below {share}; null if never"),
+        Column(
+            name, "float64", "lags", f"first lag at which the adjoint curve is below {share}; null if never"
+        ),
         Column(f"{name}_censored", "bool", "", f"the adjoint curve is never below {share}"),
-        Column(f"{name}_last", "float64", "lags", f"last lag at which it is at least {share}, plus one; null if the end"),
-        Column(f"{name}_last_censored", "bool", "", f"the adjoint curve is still at least {share} at its end"),
+        Column(
+            f"{name}_last",
+            "float64",
+            "lags",
+            f"last lag at which it is at least {share}, plus one; null if the end",
+        ),
+        Column(
+            f"{name}_last_censored", "bool", "", f"the adjoint curve is still at least {share} at its end"
+        ),
     )
 
 
@@ -28,9 +37,21 @@ _SCALARS = (
     *(column for name, level in _LEVELS.items() for column in _level_columns(name, level)),
     Column("decay_rate", "float64", "1/lag", "least-squares slope of the adjoint curve; negative: vanishing"),
     Column("decay_r2", "float64", "", "share of the curve's variance that the straight line explains"),
-    Column("gamma_realised", "float64", "1/lag", "exp of the adjoint curve's mean slope after the first lags", "science §4"),
+    Column(
+        "gamma_realised",
+        "float64",
+        "1/lag",
+        "exp of the adjoint curve's mean slope after the first lags",
+        "science §4",
+    ),
     Column("ln_ratio_end", "float64", "ln", "r(L) of the adjoint curve"),
-    Column("bound_gap", "float64", "ln", "L ln γ_nominal − r(L); null where γ^ℓ is no bound", "Pascanu, Mikolov & Bengio 2013"),
+    Column(
+        "bound_gap",
+        "float64",
+        "ln",
+        "L ln γ_nominal − r(L); null where γ^ℓ is no bound",
+        "Pascanu, Mikolov & Bengio 2013",
+    ),
 )
 
 
@@ -46,7 +67,12 @@ _LISTS = (
     Column("adjoint", "list<float64>", _LN, "adjoints λ_{t,k} = ∂L_t/∂s_k", _BENGIO),
     *_quantile_columns("adjoint"),
     Column("bound", "list<float64>", _LN, "ℓ ln γ_nominal: a bound, or for gated cells a reference", _BENGIO),
-    Column("gate_product", "list<float64>", _LN, "mean ln of the product of forget (keep) gates; null without one"),
+    Column(
+        "gate_product",
+        "list<float64>",
+        _LN,
+        "mean ln of the product of forget (keep) gates; null without one",
+    ),
 )
 
 
@@ -76,14 +102,20 @@ def measure(swept: Swept) -> Values:
 
 
 def _lists(kind: str, one: Curve, lags: NDArray[np.int64]) -> dict[str, NDArray]:
-    return {kind: one.mean[:, lags], **dict(zip((f"{kind}_q05", f"{kind}_q50", f"{kind}_q95"), one.quantiles, strict=True))}
+    return {
+        kind: one.mean[:, lags],
+        **dict(zip((f"{kind}_q05", f"{kind}_q50", f"{kind}_q95"), one.quantiles, strict=True)),
+    }
 
 
 def _read_off(mean: NDArray[np.float64]) -> dict[str, NDArray]:
     """Horizons, decay and end of an adjoint curve (P, L+1)."""
     values: dict[str, NDArray] = {}
     for name, level in _LEVELS.items():
-        for key, lag in ((name, first_below(mean, np.log(level))), (f"{name}_last", last_above(mean, np.log(level)))):
+        for key, lag in (
+            (name, first_below(mean, np.log(level))),
+            (f"{name}_last", last_above(mean, np.log(level))),
+        ):
             values[key], values[f"{key}_censored"] = lag, np.isnan(lag)
     fit = decay(mean)
     return values | {

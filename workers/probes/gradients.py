@@ -18,7 +18,12 @@ GRADIENTS = Probe(
     "gradients",
     "size of the gradient of every trained array",
     tuple(
-        Column(f"ln_grad_norm_{name}", "float64", "ln", f"ln of the Frobenius norm of ∂L/∂{name}; null where absent")
+        Column(
+            f"ln_grad_norm_{name}",
+            "float64",
+            "ln",
+            f"ln of the Frobenius norm of ∂L/∂{name}; null where absent",
+        )
         for name in ARRAYS
     ),
     measure,

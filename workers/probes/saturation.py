@@ -31,7 +31,9 @@ SATURATION = Probe(
     "saturation",
     "mean derivative of the squashing function, over all steps and by step",
     (
-        Column("saturation", "float64", "", "mean f' over steps, columns and units: 1 is linear, 0 saturated"),
+        Column(
+            "saturation", "float64", "", "mean f' over steps, columns and units: 1 is linear, 0 saturated"
+        ),
         Column("saturation_step", "list<int64>", "steps", "t: all to 1,024, then 64 a decade"),
         Column("saturation_curve", "list<float64>", "", "mean f' by step, over columns and units"),
         Column("ln_saturation_curve", "list<float64>", "ln", "mean ln f' by step, over columns and units"),
