@@ -39,9 +39,10 @@ class Activation:
         low = D.max(axis=-1) < tiny
         if not low.any():
             return D, None
-        ln = self.ln_derivative(z[low])
+        ln = self.ln_derivative(z[low].astype(np.float64))
         peak = ln.max(axis=-1)
         steps = np.where(np.isfinite(peak), np.floor(peak / _LN2), 0.0)
+        steps = np.maximum(steps, -(2.0**60))  # below it the row counts as zero
         D[low] = np.exp(ln - (steps * _LN2)[..., None]).astype(D.dtype)
         shift = np.zeros(low.shape, np.int64)
         shift[low] = steps.astype(np.int64)

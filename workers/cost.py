@@ -11,10 +11,10 @@ from .cells import CELLS
 from .points import Point
 from .probes import PROBES
 
-_FLOPS = 2.5e10  # matrix products at the small shapes of a step
-_ELEMENTS = 4.0e7  # elements a second through a block's nonlinearity, forward and backward
-_CALLS = 1.2e-4  # one step's NumPy calls, whatever the stack's size; shared by its points
-_POINT = 4.0e-4  # drawing, reading off and writing a point
+_FLOPS = 3.5e10  # matrix products at the small shapes of a step
+_ELEMENTS = 9.0e7  # elements a second through a block's nonlinearity, forward and backward
+_CALLS = 1.0e-4  # one step's NumPy calls, whatever the stack's size; shared by its points
+_POINT = 4.0e-5  # drawing, reading off and writing a point
 _BASE = 250 * 2**20
 
 
@@ -25,7 +25,7 @@ def seconds(point: Point, probes: Iterable[str]) -> float:
     recurrent = 2.0 * N * N * G if "U" in CELLS[point.cell].arrays else 0.0
     rows = (R + 1) / 2 + (1 if R > 1 else 0)
     flops = T * B * (recurrent * (2 + rows) + 4.0 * N * M * G)
-    elements = T * B * N * (G + CELLS[point.cell].components) * (1 + rows / 2)
+    elements = T * B * N * (G + CELLS[point.cell].components) * (1 + rows / 3)
     sweeps = flops / _FLOPS + elements / _ELEMENTS + T * _CALLS / 16
     return _POINT + sweeps * (1 + sum(PROBES[name].cost for name in probes))
 

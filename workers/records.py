@@ -74,7 +74,10 @@ def table(
 def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_list(kind):
         return _list_column(values, kind)
-    return pa.array(values, kind, from_pandas=True)
+    if pa.types.is_floating(kind):
+        numbers = np.array([np.nan if value is None else value for value in values], np.float64)
+        return pa.array(numbers, kind, mask=np.isnan(numbers))
+    return pa.array([value.item() if isinstance(value, np.generic) else value for value in values], kind)
 
 
 def _list_column(values: list[Any], kind: pa.ListType) -> pa.Array:

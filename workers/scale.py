@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating]
 Exponents = NDArray[np.int64]
 LN2 = float(np.log(2.0))
-DEAD = -(2**40)
+DEAD = -(2**62)
 """The exponent of a row of zeros: below every other, so that it never sets a common scale."""
 
 

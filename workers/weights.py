@@ -4,6 +4,7 @@ A stream is named by the seed and the array alone, so weights do not depend on g
 that differ in one axis are paired, and the first block of a gated cell is the matrix of the simple cell.
 """
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
@@ -23,7 +24,7 @@ def stream(seed: int, *name: object) -> np.random.Generator:
 
 def standard_normal(seed: int, name: str, shape: tuple[int, ...]) -> Matrix:
     """N(0, 1) numbers of the array ``name``; read-only, its first axis a prefix of any longer draw."""
-    small = 8 * int(np.prod(shape)) <= _CACHED_BYTES
+    small = 8 * math.prod(shape) <= _CACHED_BYTES
     return (_cached_normal if small else _normal)(seed, name, shape)
 
 
