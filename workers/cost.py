@@ -40,7 +40,7 @@ def memory(point: Point, probes: Iterable[str]) -> int:
     tape = T * B * (N * (G + S) + 2 * M) + B * N * S
     local = chunk * B * N * (2 * G + 4 + 3 * (G + cell.extra))
     bundle = (R + 1) * B * N * (3 * S + 3 * G)
-    arrays = 4 * G * N * (N + M)
+    arrays = 4 * G * N * ((N if "U" in cell.arrays else 0) + M)
     norms = T * R * B * 8 * 4 + min(T * R * B, 1 << 20) * 8 * 8
     drawn = T * B * (M + point.output_size) * 8 * 2
     return int(word * (tape + local + bundle + arrays) + norms + drawn)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from .adjoint import Backward, Rows, backward
-from .errors import Unreachable
+from .errors import InvalidPoint, Unreachable
 from .outputs import Outputs, read
 from .points import Point
 from .probes import PROBES, Swept
@@ -81,6 +81,8 @@ def sweep(
     one = stack([task.point], [dict(parameters)], [task.all_inputs()], times)
     tape = forward(one)
     step = int(overflow_step(tape)[0])
+    if step == 1:
+        raise InvalidPoint("the state overflows at the first step: no step is left; give smaller weights or inputs")
     if step:
         times = tuple(t for t in times if t < step) or (step - 1,)
         one = stack([task.point], [dict(parameters)], [task.all_inputs()[: step - 1]], times)

@@ -1,0 +1,51 @@
+"""A plan's memory is an upper limit that is not absurd: over every cell, against what NumPy really allocates."""
+
+import tracemalloc
+
+import pytest
+from longlag.workers import cost
+from longlag.workers.cells import CELLS
+from longlag.workers.points import Point
+from longlag.workers.probes import DEFAULT_PROBES
+from longlag.workers.task import Shard, compute
+
+SHAPES = (
+    dict(length=128),
+    dict(length=400, batch_size=1, hidden_size=16),
+    dict(length=8, hidden_size=128),
+    dict(length=48, batch_size=4, loss_times="every"),
+    dict(length=128, dtype="float32", batch_size=32),
+)
+
+
+def peak(shard: Shard) -> int:
+    """Most bytes allocated while a shard is computed."""
+    tracemalloc.start()
+    try:
+        compute(shard)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_memory_estimate_covers_what_a_stack_allocates(cell: str) -> None:
+    compute(
+    X and caches are no part of a stack
+    for shape in SHAPES:
+        shard = Shard.of([Point(cell=cell, seed=seed, **shape) for seed in range(4)], DEFAULT_PROBES)
+        needed, estimate = peak(shard), shard.memory - cost.base_memory()
+        assert needed <= estimate <= 5 * needed, (shape, needed, estimate)
+
+
+def test_a_longer_or_wider_point_costs_more() -> None:
+    base = Point(length=32, hidden_size=32)
+    for change in (
+        dict(length=64),
+        dict(hidden_size=64),
+        dict(batch_size=64),
+        dict(loss_times="every"),
+    ):
+        larger = base.replace(**change)
+        assert cost.seconds(larger, DEFAULT_PROBES) > cost.seconds(base, DEFAULT_PROBES), change
+        assert cost.memory(larger, DEFAULT_PROBES) > cost.memory(base, DEFAULT_PROBES), change
