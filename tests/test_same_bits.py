@@ -1,0 +1,135 @@
+"""A point's row is the same to the last bit alone and in stacks of any size, order and company."""
+
+import numpy as np
+import pytest
+import reference
+from helpers import label
+from longlag.workers import Point, measure, trace
+from longlag.workers.cells import CELLS
+from longlag.workers.points import cell_parameters
+from longlag.workers.probes import PROBES
+
+SHAPES = [
+    dict(length=12, hidden_size=5, input_size=3, output_size=4, batch_size=3, loss_times="3"),
+    dict(length=9, hidden_size=17, input_size=4, output_size=2, batch_size=1, loss_times="every"),
+    dict(length=1, hidden_size=2, input_size=1, output_size=1, batch_size=4, loss_times="last"),
+    dict(length=6, hidden_size=1, input_size=1, output_size=1, batch_size=1, loss_times="every"),
+    dict(length=33, hidden_size=64, input_size=7, output_size=3, batch_size=5, loss_times="last"),
+]
+
+
+@pytest.fixture(autouse=True)
+def strict():
+    with np.errstate(over="raise", divide="raise", invalid="raise", under="ignore"):
+        yield
+
+
+def exact(value):
+    """A value that equals another's only where every bit does: −0.0 is not 0.0, and NaN is NaN."""
+    if isinstance(value, list):
+        return tuple(map(exact, value))
+    return value.hex() if isinstance(value, float) else value
+
+
+def bits(points, **given):
+    """Every column of every row, but for the time it took."""
+    rows = measure(points, **given).to_pylist()
+    return [{name: exact(value) for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def company(cell, **shape):
+    """Points of one shape that differ in all that a stack may mix, quiet, exploding and impossible ones too."""
+    own = cell_parameters(cell)
+    points = [Point(cell=cell, seed=seed, **shape) for seed in (0, 1)]
+    points += [Point(cell=cell, gamma=gamma, **shape) for gamma in (0.5, 0.0, 1.5)]  # 0: dead or unreachable
+    points.append(Point(cell=cell, input="zero", **shape))
+    points.append(Point(cell=cell, input="uniform", input_scale=1e3, seed=3, **shape))
+    for name, value in (("weights", "gaussian"), ("leak", 0.9), ("recurrent_gain", 3.0), ("gate_bias", -2.0)):
+        points += [Point(cell=cell, **{name: value}, **shape)] if name in own else []
+    return points
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"N{s['hidden_size']}-T{s['length']}")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_alone_and_in_every_stack(cell, dtype, shape):
+    points = company(cell, dtype=dtype, **shape)
+    alone = [bits([point])[0] for point in points]
+    order = np.random.default_rng(7).permutation(len(points))
+    for chosen in (range(len(points)), order, order[:2], [*order, *order[:3], *order]):
+        stacked = bits([points[i] for i in chosen])
+        for i, found in zip(chosen, stacked, strict=True):
+            assert found == alone[i], points[i]
+
+
+@pytest.mark.parametrize("options", [
+    dict(activation="logistic"), dict(activation="relu"), dict(activation="identity"),
+    dict(cell="residual", activation="relu"), dict(cell="linear", activation="logistic"),
+    dict(cell="gru", reset="after"), dict(cell="lstm", loss="cross_entropy"), dict(loss="cross_entropy"),
+], ids=label)  # fmt: skip
+def test_alone_and_stacked_with_other_options(options):
+    shape = dict(length=10, hidden_size=6, input_size=3, batch_size=3, loss_times="2")
+    points = [Point(**options, **shape, seed=seed) for seed in range(9)]
+    alone = [bits([point])[0] for point in points]
+    assert bits(points) == alone
+    assert bits(points[::-1]) == alone[::-1]
+
+
+def test_with_neighbours_of_other_shapes_cells_and_types():
+    shape = dict(hidden_size=4, batch_size=2)
+    mixed = [
+        Point(cell=cell, length=length, dtype=dtype, **shape)
+        for length in (5, 8)
+        for cell in CELLS
+        for dtype in ("float64", "float32")
+    ]
+    alone = [bits([point])[0] for point in mixed]
+    assert bits(mixed) == alone
+    order = np.random.default_rng(8).permutation(len(mixed))
+    assert bits([mixed[i] for i in order]) == [alone[i] for i in order]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_beside_points_that_overflow_die_or_saturate(dtype):
+    shape = dict(activation="identity", length=1800, hidden_size=3, batch_size=2, dtype=dtype)
+    points = [Point(gamma=gamma, **shape) for gamma in (0.9, 1.5, 0.0, 1.5, 1.01, 0.3)]
+    alone = [bits([point])[0] for point in points]
+    assert {row["status"] for row in alone} >= {"ok", "overflow", "dead"}
+    assert bits(points) == alone
+    saturated = dict(activation="tanh", length=50, hidden_size=3, batch_size=2, dtype=dtype)
+    points = [Point(input_scale=scale, **saturated) for scale in (0.1, 1e4, 1.0, 30.0, 1e6)]
+    assert bits(points) == [bits([point])[0] for point in points]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_probe_never_changes_the_bits_of_another(cell, dtype):
+    shape = dict(length=14, hidden_size=5, batch_size=3, loss_times="2", dtype=dtype)
+    points = [Point(cell=cell, seed=seed, **shape) for seed in range(3)]
+    whole = bits(points)
+    for name in PROBES:
+        for found, wanted in zip(bits(points, probes=(name,)), whole, strict=True):
+            assert found == {column: wanted[column] for column in found}
+            assert {column.name for column in PROBES[name].columns} <= set(found)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_own_arrays_give_the_bits_of_drawn_ones_and_know_no_neighbours(cell):
+    shape = dict(length=9, hidden_size=4, input_size=3, batch_size=2)
+    points = [Point(cell=cell, seed=seed, **shape) for seed in range(4)]
+    drawn = [trace(point) for point in points]
+    given = dict(parameters=[t.parameters for t in drawn], inputs=[t.inputs for t in drawn])
+    plain = bits(points)
+    for found, wanted in zip(bits(points, **given), plain, strict=True):
+        assert found.pop("point_id") != wanted["point_id"]  # own arrays are part of the identity
+        assert found == {name: value for name, value in wanted.items() if name != "point_id"}
+    own = [reference.draw(point, seed) for seed, point in enumerate(points)]
+    parameters, inputs = [p for p, _ in own], [x for _, x in own]
+    alone = [bits([points[i]], parameters=parameters[i], inputs=inputs[i])[0] for i in range(4)]
+    assert bits(points, parameters=parameters, inputs=inputs) == alone
+    assert bits(points[::-1], parameters=parameters[::-1], inputs=inputs[::-1]) == alone[::-1]
+
+
+def test_twice_is_the_same():
+    points = [Point(cell=cell, length=20, hidden_size=8) for cell in CELLS]
+    assert bits(points) == bits(points)
