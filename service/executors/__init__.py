@@ -1,0 +1,17 @@
+"""Where shards are computed: in this process, or by Ray. Peers under one contract; Ray is imported only if used."""
+
+from ..settings import Settings
+from .base import Executor, Outcome
+
+__all__ = ["Executor", "Outcome", "make_executor"]
+
+
+def make_executor(settings: Settings, inline: bool = False) -> Executor:
+    """The executor that the settings name; ``inline`` where the work is too small for another process."""
+    if inline or settings.ray == "inline":
+        from .inline import InlineExecutor
+
+        return InlineExecutor(settings.data)
+    from .ray import RayExecutor
+
+    return RayExecutor(settings)

@@ -1,0 +1,354 @@
+"""The Ray executor: shards fan out to worker processes, on this machine or over a cluster.
+
+The only file that imports ray. Its environment is set first: no usage reports, no environments of its own under
+``uv run``, quiet. Ray retries nothing: a lost shard comes back as lost, and the schedule decides.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Self
+
+from threadpoolctl import threadpool_limits
+
+from ...workers.points import KERNEL_VERSION
+from ...workers.task import Receipt, Shard, run_shard
+from ..errors import ClusterUnavailable, StoreUnavailable, first_line
+from ..settings import Settings
+from ..store import Store
+from .base import Compute, Outcome, raised
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+}
+_OBJECTS = 100 * 2**20  # bytes of Ray's shared memory here: shards and receipts are small
+_STEP = 64 * 2**20  # what a shard asks of a node's memory is rounded up to this, so that Ray sees few kinds
+_TCP, _PROBE, _NODE = 3.0, 10.0, 30.0  # seconds: to connect, for a head to answer, for a node to answer
+
+
+class RayExecutor:
+    """One Ray task a shard. ``settings.ray`` is local, auto or host:port; see ``Executor`` for the verbs.
+
+    ``compute`` is what a worker does with a shard; tests give one that fails.
+    """
+
+    def __init__(self, settings: Settings, compute: Compute = run_shard) -> None:
+        self._settings = settings
+        self._compute = compute
+        self._store = Store(settings.root)
+        self._running: dict[Any, str] = {}
+        self._word = ""
+        self._task: Any = None
+        self._stops: list[Callable[[], object]] = []
+        self.window = 1
+
+    def start(self) -> None:
+        """Start Ray here, or join the cluster and see that each of its nodes sees the store."""
+        try:
+            with _handlers_kept():
+                slots = self._start_local() if self._settings.ray == "local" else self._join()
+        except BaseException:
+            self.stop()
+            raise
+        self.window = 2 * slots if self._settings.ray == "local" or not self._settings.workers else slots
+
+    def _start_local(self) -> int:
+        ray = _ray(private=self._stops)
+        folder = _short_temporary_folder()
+        self._stops.append(lambda: shutil.rmtree(folder, ignore_errors=True))
+        self._init(
+            ray,
+            address="local",
+            num_cpus=self._settings.slots,
+            object_store_memory=_OBJECTS,
+            include_dashboard=False,
+            _temp_dir=folder,
+        )
+        return self._settings.slots
+
+    def _join(self) -> int:
+        ray = _ray()
+        address = _address(ray, self._settings.ray)
+        _probe(address)
+        self._init(ray, address=address)
+        self._word = self._store.nonce()
+        self._stops.append(lambda: self._store.drop_nonce(self._word))
+        nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
+        if not nodes:
+            raise ClusterUnavailable(
+                f"the Ray cluster at {address} has no node with a CPU: start a worker node"
+            )
+        _check_nodes(ray, nodes, self._store, self._word)
+        _check_memory(nodes, int(self._settings.memory))
+        return self._settings.workers or int(sum(node["Resources"]["CPU"] for node in nodes))
+
+    def _init(self, ray: ModuleType, **options: Any) -> None:
+        if ray.is_initialized():
+            raise ClusterUnavailable(
+                "this process is connected to a Ray already: ray.shutdown() first, or ray='inline'"
+            )
+        self._stops.append(ray.shutdown)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                ray.init(logging_level=logging.ERROR, log_to_driver=False, **options)
+        except Exception as problem:
+            raise ClusterUnavailable(
+                f"Ray ({self._settings.ray}) does not start: {first_line(problem)}; --ray inline does without"
+            ) from None
+        self._task = ray.remote(max_retries=0, num_cpus=1)(_run)
+
+    def submit(self, shard: Shard) -> None:
+        """Send a shard to whichever node has a CPU and the memory free."""
+        memory = -(-shard.memory // _STEP) * _STEP
+        reference = self._task.options(memory=memory, name="shard").remote(
+            self._compute, shard, str(self._store.root), self._word
+        )
+        self._running[reference] = shard.shard_id
+
+    def wait(self, timeout: float) -> list[Outcome]:
+        """What has come back, at least one outcome unless ``timeout`` seconds have passed."""
+        ray = _ray()
+        if not self._running:
+            return []
+        references = list(self._running)
+        ready, rest = ray.wait(references, num_returns=1, timeout=timeout, fetch_local=False)
+        if ready and rest:
+            ready += ray.wait(rest, num_returns=len(rest), timeout=0, fetch_local=False)[0]
+        return [self._outcome(ray, reference, self._running.pop(reference)) for reference in ready]
+
+    def _outcome(self, ray: ModuleType, reference: Any, shard_id: str) -> Outcome:
+        try:
+            return Outcome(shard_id, ray.get(reference))
+        except ray.exceptions.RayTaskError as problem:
+            return raised(shard_id, problem.cause, str(self._store.root))
+        except self._losses(ray) as problem:
+            return Outcome(shard_id, error=_reason(ray, problem), lost=True)
+        except ray.exceptions.RayError as problem:
+            raise ClusterUnavailable(
+                f"Ray ({self._settings.ray}) has gone: {first_line(problem)}; 'longlag resume' goes on"
+            ) from None
+
+    def _losses(self, ray: ModuleType) -> tuple[type[Exception], ...]:
+        """What Ray raises where another worker may do better. With its only node Ray itself is gone."""
+        names = ["WorkerCrashedError", "OutOfMemoryError", "TaskCancelledError", "ObjectLostError"]
+        if self._settings.ray != "local":
+            names += ["NodeDiedError", "TaskUnschedulableError"]
+        return tuple(getattr(ray.exceptions, name) for name in names)
+
+    def cancel(self, shard_id: str) -> None:
+        """Kill the worker that computes a shard."""
+        ray = _ray()
+        for reference in [r for r, running in self._running.items() if running == shard_id]:
+            del self._running[reference]
+            ray.cancel(reference, force=True)
+
+    def stop(self) -> None:
+        """End Ray here, or leave the cluster; nothing of ours stays behind."""
+        self._running.clear()
+        self._task = None
+        with _handlers_kept():
+            while self._stops:
+                self._stops.pop()()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _run(compute: Compute, shard: Shard, store: str, word: str) -> Receipt:
+    """In the worker: the shard, if this machine sees the store that the driver sees."""
+    if word and not Store(store).check_nonce(word):
+        raise StoreUnavailable(_unseen(socket.gethostname(), store))
+    with threadpool_limits(1):
+        return compute(shard, store)
+
+
+def _sees(store: str, word: str) -> tuple[bool, int]:
+    """In a node, before the first shard: whether it sees the store, and its kernel's version."""
+    return Store(store).check_nonce(word), KERNEL_VERSION
+
+
+def _unseen(host: str, store: str) -> str:
+    return (
+        f"the node {host} does not see the store {store}: give a folder that every node of the cluster shares "
+        "(--data, LONGLAG_DATA)"
+    )
+
+
+def _check_nodes(ray: ModuleType, nodes: list[dict[str, Any]], store: Store, word: str) -> None:
+    """Every node must read the store's word, with the same kernel. Raises StoreUnavailable, ClusterUnavailable."""
+    task = ray.remote(max_retries=0, num_cpus=0)(_sees)
+    asked = {}
+    for node in nodes:
+        there = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        asked[task.options(scheduling_strategy=there).remote(str(store.root), word)] = node[
+            "NodeManagerHostname"
+        ]
+    ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=_NODE)
+    if late:
+        raise ClusterUnavailable(
+            f"the node {asked[late[0]]} gave no answer in {_NODE:.0f} s: is it still there?"
+        )
+    for reference in ready:
+        host = asked[reference]
+        try:
+            seen, kernel = ray.get(reference)
+        except Exception as problem:
+            cause = getattr(problem, "cause", problem)
+            raise ClusterUnavailable(
+                f"the node {host} cannot run longlag: {first_line(cause)}; install the same version there"
+            ) from None
+        if not seen:
+            raise StoreUnavailable(_unseen(host, str(store.root)))
+        if kernel != KERNEL_VERSION:
+            raise ClusterUnavailable(
+                f"the node {host} has kernel {kernel}, here it is {KERNEL_VERSION}: install the same longlag"
+            )
+
+
+def _check_memory(nodes: list[dict[str, Any]], memory: int) -> None:
+    most = max(node["Resources"].get("memory", 0) for node in nodes)
+    if most < memory:
+        raise ClusterUnavailable(
+            f"no node offers Ray {memory / 2**30:.2g} GiB for a worker, the largest {most / 2**30:.2g} GiB: "
+            "lower --memory (LONGLAG_MEMORY)"
+        )
+
+
+def _reason(ray: ModuleType, problem: Exception) -> str:
+    if isinstance(problem, ray.exceptions.OutOfMemoryError):
+        return "its worker was killed because the machine's memory ran out"
+    if isinstance(problem, ray.exceptions.WorkerCrashedError):
+        return "its worker process died (killed, out of memory, or a crash in compiled code)"
+    return f"its worker is gone ({type(problem).__name__})"
+
+
+def _ray(private: list[Callable[[], object]] | None = None) -> ModuleType:
+    """Ray, its environment set before it is imported; ``private``: with a token of its own till these stops run."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if private is not None and not {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(
+        os.environ
+    ):
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        private.append(_forget_token)
+    import ray
+    import ray.exceptions
+    import ray.util.scheduling_strategies
+
+    if private is not None:
+        _refresh_token()
+    return ray
+
+
+def _forget_token() -> None:
+    os.environ.pop("RAY_AUTH_MODE", None)
+    os.environ.pop("RAY_AUTH_TOKEN", None)
+    _refresh_token()
+
+
+def _refresh_token() -> None:
+    """Ray keeps the token it read once; a process that goes from its own Ray to a cluster needs another."""
+    try:
+        from ray._raylet import AuthenticationTokenLoader, Config
+
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
+    except (ImportError, AttributeError):  # another version of Ray: only such a change of mind goes wrong
+        pass
+
+
+def _address(ray: ModuleType, given: str) -> str:
+    """host:port of the cluster's head."""
+    if given != "auto":
+        return given
+    from ray._private.services import canonicalize_bootstrap_address
+
+    address = canonicalize_bootstrap_address(None)
+    if address is None:
+        raise ClusterUnavailable(
+            "no Ray cluster is known on this machine: 'ray start --address=HEAD:6379' joins one, --ray HOST:PORT "
+            "names one, --ray local needs none"
+        )
+    return address
+
+
+def _probe(address: str) -> None:
+    """Is that a Ray head, and does it take our token? ``ray.init`` would hang, and then end this process."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_TCP).close()
+    except OSError as problem:
+        raise ClusterUnavailable(
+            f"nothing answers at {address}: {first_line(problem)}; is the Ray head running? --ray local needs none"
+        ) from None
+    question = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", question, address],
+            capture_output=True,
+            text=True,
+            timeout=_PROBE,
+            cwd=tempfile.gettempdir(),
+        )
+    except subprocess.TimeoutExpired:
+        raise ClusterUnavailable(
+            f"what listens at {address} does not answer as a Ray head does: give the head's own port (6379)"
+        ) from None
+    if "AuthToken" in done.stderr:
+        raise ClusterUnavailable(
+            f"the Ray cluster at {address} refuses this token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or "
+            "RAY_AUTH_TOKEN_PATH) to the cluster's"
+        )
+    if done.returncode and "ImportError" not in done.stderr:
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        raise ClusterUnavailable(f"the Ray cluster at {address} cannot be joined: {lines[-1]}")
+
+
+def _short_temporary_folder() -> str:
+    """A folder for Ray's sockets, whose paths may have 107 bytes; those of drivers that were killed are cleared."""
+    place = tempfile.gettempdir()
+    if len(place) > 24:
+        place = "/tmp"
+    for old in Path(place).glob("longlag-*-*"):
+        owner = old.name.split("-")[1]
+        if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(old, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"longlag-{os.getpid()}-", dir=place)
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Ray puts a handler of its own on SIGTERM; the caller's is put back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,1 @@
+"""Versions of the schema. The newest is ``models.SCHEMA``; a file here is never changed once released."""

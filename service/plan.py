@@ -1,0 +1,134 @@
+"""A plan: which points are missing, stacked by shape and cut into shards. Pure: no clock, no file, no database.
+
+A shard is a second or two of work, so that little is lost with a worker, files are few and progress is seen. The
+longest start first, and the last few are cut finer, so that all workers finish together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from ..workers import cost
+from ..workers.errors import TooLarge
+from ..workers.points import Point
+from ..workers.task import Shard
+
+TARGET = 1.5
+"""Seconds of work in a shard, where memory allows."""
+_FINE = 4
+_LARGEST = 20_000
+"""Points in a shard at most: what is sent to a worker stays small."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done. ``seconds`` are of one core; ``memory`` is of the hungriest worker, in bytes."""
+
+    shards: tuple[Shard, ...]
+    points: int
+    present: int
+    workers: int
+    lacking: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """How many points lack which probes."""
+    failed: int = 0
+    """How many of the missing have been tried before, and failed."""
+
+    @property
+    def missing(self) -> int:
+        """Points to compute."""
+        return self.points - self.present
+
+    @property
+    def seconds(self) -> float:
+        """Estimated seconds on one core."""
+        return sum(shard.seconds for shard in self.shards)
+
+    @property
+    def elapsed(self) -> float:
+        """Estimated seconds on all workers."""
+        return max([self.seconds / self.workers, *(shard.seconds for shard in self.shards[:1])])
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the hungriest worker needs."""
+        return max((shard.memory for shard in self.shards), default=0)
+
+
+def plan(
+    points: Iterable[Point],
+    lacks: Callable[[str], tuple[str, ...]],
+    workers: int,
+    memory: int,
+    target: float = TARGET,
+) -> Plan:
+    """The shards that complete these points on so many workers of ``memory`` bytes each, longest first.
+
+    ``lacks`` gives the probes that a point (by its id) is missing, none where it is finished. The same points in
+    the same order give the same shards. Raises TooLarge for a point that does not fit a worker.
+    """
+    total, groups = 0, _Groups()
+    for point in points:
+        total += 1
+        if probes := lacks(point.point_id):
+            groups.setdefault((point.shape, probes), []).append(point)
+    pieces = [
+        piece for (_, probes), members in groups.items() for piece in _cut(members, probes, memory, target)
+    ]
+    pieces.sort(key=_seconds, reverse=True)
+    shards = [Shard.of(points, probes) for points, probes, _ in _taper(pieces, workers, target)]
+    lacking: Counter[tuple[str, ...]] = Counter()
+    for (_, probes), members in groups.items():
+        lacking[probes] += len(members)
+    return Plan(tuple(shards), total, total - lacking.total(), workers, dict(lacking))
+
+
+_Groups = dict[tuple[Any, tuple[str, ...]], list[Point]]
+_Piece = tuple[Sequence[Point], tuple[str, ...], float]
+"""Points of one shape, their probes, estimated seconds."""
+
+
+def _seconds(piece: _Piece) -> float:
+    return piece[2]
+
+
+def _cut(members: Sequence[Point], probes: tuple[str, ...], memory: int, target: float) -> list[_Piece]:
+    """Points of one shape in equal parts, each within the time and the memory of a shard."""
+    seconds, each = cost.seconds(members[0], probes), cost.memory(members[0], probes)
+    fit = (memory - cost.base_memory()) // each
+    if fit < 1:
+        raise TooLarge(_too_large(members[0], cost.base_memory() + each, memory))
+    most = max(1, min(fit, int(target / seconds), _LARGEST))
+    return _parts(members, probes, seconds, math.ceil(len(members) / most))
+
+
+def _parts(members: Sequence[Point], probes: tuple[str, ...], seconds: float, count: int) -> list[_Piece]:
+    edges = [len(members) * k // count for k in range(count + 1)]
+    return [(members[a:b], probes, (b - a) * seconds) for a, b in pairwise(edges)]
+
+
+def _taper(pieces: list[_Piece], workers: int, target: float) -> list[_Piece]:
+    """The last second or two of every worker in finer parts, longest first again."""
+    if workers < 2:
+        return pieces
+    tail, seconds = len(pieces), 0.0
+    while tail and seconds < workers * target:
+        tail -= 1
+        seconds += pieces[tail][2]
+    fine: list[_Piece] = []
+    for points, probes, piece in pieces[tail:]:
+        count = min(len(points), math.ceil(piece * _FINE / target))
+        fine += _parts(points, probes, piece / len(points), count)
+    return pieces[:tail] + sorted(fine, key=_seconds, reverse=True)
+
+
+def _too_large(point: Point, need: int, have: int) -> str:
+    enough = math.ceil(need / 2**28) / 4
+    return (
+        f"{point!r} needs about {need / 2**30:.2f} GiB and a worker may use {have / 2**30:.2f} GiB: lower length, "
+        f"batch_size, hidden_size or loss_times, or raise --memory (LONGLAG_MEMORY) to {enough:g}GiB"
+    )
