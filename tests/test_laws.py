@@ -69,6 +69,14 @@ def test_the_gaussian_ensemble():
     normal_with(U, 1.3 / np.sqrt(200))
 
 
+def test_the_orthogonal_ensemble_is_uniform():
+    # for Haar measure the trace has mean 0 and variance 1 (Diaconis & Shahshahani 1994); a bare QR is biased
+    shape = dict(activation="identity", hidden_size=5, length=1, batch_size=1)
+    traces = [np.trace(trace(Point(seed=seed, **shape)).parameters["U"]) for seed in range(300)]
+    assert abs(np.mean(traces)) <= 4 / np.sqrt(300)
+    assert np.var(traces) == pytest.approx(1, abs=0.35)
+
+
 @pytest.mark.parametrize("weights", ["orthogonal", "gaussian"])
 def test_blocks_are_drawn_one_by_one_and_the_first_is_shared(weights):
     shape = dict(hidden_size=20, length=1, weights=weights)
