@@ -69,6 +69,14 @@ def fail(connection: Connection, errors: Mapping[str, str], by_id: Mapping[str, 
     connection.execute(statement, rows)
 
 
+def reword_revision(connection: Connection, revision_id: int, study: Study) -> None:
+    """Keep the new text of a revision whose grid is the same, and the study's description."""
+    changed = update(revisions).where(revisions.c.id == revision_id, revisions.c.digest == study.digest)
+    connection.execute(changed.values(toml=study.to_toml()))
+    described = update(studies).where(studies.c.name == study.name)
+    connection.execute(described.values(description=study.description))
+
+
 def put_revision(connection: Connection, study: Study, number: int, ids: Sequence[str]) -> None:
     """Write a revision and its points."""
     described = update(studies).where(studies.c.name == study.name).values(description=study.description)

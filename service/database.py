@@ -31,7 +31,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.sql import ColumnElement
 
 from .errors import DatabaseUnavailable, NotFound
@@ -236,8 +236,10 @@ def _sqlite_engine(database: Database) -> Engine:
         connection.execute("pragma wal_autocheckpoint = 8000")
         return connection
 
-    options: dict[str, Any] = {} if database.writable else {"poolclass": NullPool}
-    engine = create_engine("sqlite://", creator=connect, **options)
+    # readers decide anew each time how to open the file: see _read_only_uri
+    engine = create_engine(
+        "sqlite://", creator=connect, poolclass=QueuePool if database.writable else NullPool
+    )
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

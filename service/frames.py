@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -97,6 +98,10 @@ def _guess(values: Sequence[Any]) -> tuple[TypeEngine[Any], Sequence[Any]]:
     if kinds <= {datetime}:
         return DateTime(), values
     return Text(), [None if v is None else _as_text(v) for v in values]
+
+
+def _is_whole(value: int | Decimal) -> bool:
+    return abs(value) < 2**63 and value == int(value) if math.isfinite(value) else False
 
 
 def _as_text(value: Any) -> str:

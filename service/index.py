@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
@@ -102,13 +102,16 @@ class Index(Database):
     # ---- studies and revisions
 
     def add_revision(self, study: Study) -> RevisionInfo:
-        """Make the study's grid its newest revision; where it is already, nothing is expanded or written.
+        """Make the study's grid its newest revision; where it is already, nothing is expanded.
 
         Raises JobConflict while a job of another revision runs.
         """
         newest = self.read(lambda connection: self._revision(connection, study.name, None))
         if newest is not None and newest.digest == study.digest:
-            return RevisionInfo(**{**newest.__dict__, "reused": newest.size})
+            toml = study.to_toml()
+            if toml != newest.toml:  # the same grid in other words, or another description
+                self.write(lambda connection: commit.reword_revision(connection, newest.id, study))
+            return replace(newest, toml=toml, reused=newest.size)
         ids = [point.point_id for point in study.points()]
         return self.write(lambda connection: self._add_revision(connection, study, ids))
 
@@ -117,7 +120,7 @@ class Index(Database):
             connection.execute(text("lock table revisions in share row exclusive mode"))
         before = self._revision(connection, study.name, None)
         if before is not None and before.digest == study.digest:
-            return RevisionInfo(**{**before.__dict__, "reused": before.size})
+            return replace(before, reused=before.size)
         refuse_other_revision(connection, study.name, None)
         commit.put_revision(connection, study, before.revision + 1 if before else 1, ids)
         made = self._revision(connection, study.name, None)
@@ -131,7 +134,7 @@ class Index(Database):
                 .where(points.c.revision_id == made.id, other.c.revision_id == before.id)
             ).scalar_one()
         changes = {"added": made.size - reused, "removed": before.size - reused if before else 0}
-        return RevisionInfo(**{**made.__dict__, "new": True, "reused": reused, **changes})
+        return replace(made, new=True, reused=reused, **changes)
 
     def revision(self, name: str, revision: int | None = None) -> RevisionInfo:
         """A study's revision, by default the newest. Raises NotFound with the nearest name."""

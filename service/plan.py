@@ -29,7 +29,7 @@ _LARGEST = 20_000
 class Plan:
     """What is to be done. ``seconds`` are of one core; ``memory`` is of the hungriest worker, in bytes."""
 
-    shards: tuple[Shard, ...]
+    shards: tuple[Shard, ...] = field(repr=False)
     points: int
     present: int
     workers: int

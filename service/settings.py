@@ -34,9 +34,13 @@ class Settings(BaseSettings):
         ByteSize(2**30), ge=2**26, description="memory of one worker, such as 512MiB or 2GiB"
     )
 
-    @field_validator("data")
+    @field_validator("data", mode="before")
     @classmethod
-    def _folder(cls, data: str) -> str:
+    def _folder(cls, data: Any) -> Any:
+        if isinstance(data, os.PathLike):
+            data = os.fspath(data)
+        if not isinstance(data, str) or not data:
+            raise ValueError("give a folder")
         if "://" in data:
             raise ValueError("give a folder: a store is a path that every worker sees, not a URL")
         return str(Path(data).expanduser().absolute())

@@ -49,10 +49,8 @@ class Store:
                 folder.mkdir(parents=True, exist_ok=True)
             for folder in (self.root, self.records):
                 trial = folder / f".trial-{secrets.token_hex(8)}.tmp"
-                try:
-                    _write_synced(trial, "can this folder be written?")
-                finally:
-                    trial.unlink(missing_ok=True)
+                _write_synced(trial, "can this folder be written?")
+                trial.unlink()
 
     def exists(self) -> bool:
         """Whether a store is there; a folder that cannot be looked into counts as none."""
@@ -207,10 +205,15 @@ def remedy(problem: OSError) -> str:
 
 
 def _write_synced(path: Path, text: str) -> None:
-    with open(path, "x", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a new file to the disk itself; where that fails there is none."""
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

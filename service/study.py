@@ -23,6 +23,7 @@ from ..workers.errors import InvalidPoint, LonglagError, nearest
 from ..workers.points import KERNEL_VERSION, PARAMETERS, Point, cell_parameters, cells_with, resolve
 from ..workers.probes import DEFAULT_PROBES, check_probes
 from .axes import Axis, checked, is_axis, linspace, logspace, normal
+from .boxes import Box, meet, union, volume
 from .errors import InvalidStudy
 from .toml_text import parse, render
 
@@ -34,9 +35,6 @@ MAX_POINTS = 10_000_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _RELATED = ("gamma_kind", "length", "loss", "loss_times", "target")
 """Parameters whose values are checked, or settled, against each other and the cell; all others are free."""
-
-Box = dict[str, tuple[Any, ...]]
-"""Points as a product: for every parameter its values (one where fixed, None where the cell lacks it)."""
 
 
 class Study:
@@ -73,7 +71,7 @@ class Study:
         self.shared = _normal(keywords)
         self.grids = tuple(_normal(grid) for grid in grids)
         self._boxes = [box for number in range(len(grids)) for box in self._expand(number)]
-        _check_size(name, sum(map(_volume, self._boxes)))
+        _check_size(name, sum(map(volume, self._boxes)))
 
     @property
     def probes(self) -> tuple[str, ...]:
@@ -83,13 +81,18 @@ class Study:
     @cached_property
     def size(self) -> int:
         """How many distinct points there are; nothing is expanded for it."""
-        return sum(_union(family) for family in self._families.values())
+        families: dict[tuple[Any, ...], list[Box]] = {}
+        for box in self._boxes:
+            families.setdefault(_family(box), []).append(box)
+        return sum(map(union, families.values()))
 
     def points(self) -> Iterator[Point]:
         """The distinct points, grid by grid in the order of the axes, the last axis fastest."""
+        before: dict[tuple[Any, ...], list[Box]] = {}
         for box in self._boxes:
-            family = self._families[_family(box)]
-            earlier = [b for b in family[: family.index(box)] if _meet(b, box)]
+            family = before.setdefault(_family(box), [])
+            earlier = [b for b in family if meet(b, box)]
+            family.append(box)
             seen = [[(name, frozenset(values)) for name, values in b.items()] for b in earlier]
             fixed = {name: values[0] for name, values in box.items()}
             axes = {name: values for name, values in box.items() if len(values) > 1}
@@ -111,14 +114,6 @@ class Study:
         form = json.dumps({"kernel": KERNEL_VERSION, "probes": sorted(self.probes), "boxes": texts})
         return hashlib.blake2b(form.encode(), digest_size=16).hexdigest()
 
-    @cached_property
-    def _families(self) -> dict[tuple[Any, ...], list[Box]]:
-        """Boxes by the parameters in which each has one value: only boxes of one family can share points."""
-        families: dict[tuple[Any, ...], list[Box]] = {}
-        for box in self._boxes:
-            families.setdefault(_family(box), []).append(box)
-        return families
-
     def _expand(self, number: int) -> Iterator[Box]:
         """Grid ``number`` as boxes: one a combination of related parameters, the others left as axes."""
         given = {**self.shared, **self.grids[number]}
@@ -131,14 +126,14 @@ class Study:
         related = {name: values[name] for name in _RELATED if name in values}
         free = {name: axis for name, axis in values.items() if name not in _RELATED}
         first = {name: axis[0] for name, axis in free.items()}
-        settled: dict[tuple[Any, ...], None] = {}
+        settled: set[tuple[Any, ...]] = set()
         for cell in cells:
             for combination in product(*related.values()):
                 chosen = dict(zip(related, combination, strict=True))
                 point = resolve({"cell": cell, **chosen, **first})
                 key = (cell, *(point[name] for name in _RELATED))
                 if key not in settled:  # loss_times = every and = length are the same
-                    settled[key] = None
+                    settled.add(key)
                     yield {name: free.get(name, (value,)) for name, value in point.items()}
 
     def _lacks(self, number: int, lacking: dict[str, list[str]]) -> str:
@@ -222,8 +217,9 @@ def _call(
     """The study as one would type it in Python."""
 
     def typed(value: Any) -> str:
-        plain = is_axis(value) and not isinstance(value, Axis | range)
-        return repr(list(value)) if plain else repr(value)
+        if isinstance(value, range) and value.start == 0 and value.step == 1:
+            return f"range({len(value)})"
+        return repr(list(value)) if is_axis(value) and not isinstance(value, Axis | range) else repr(value)
 
     def keywords(table: Mapping[str, Any]) -> Iterable[str]:
         return (f"{key}={typed(value)}" for key, value in table.items())
@@ -246,34 +242,5 @@ def _check_size(name: str, size: int) -> None:
 
 
 def _family(box: Box) -> tuple[Any, ...]:
+    """The parameters of which every box has one value: only boxes of one family can share points."""
     return (box["cell"], *(box[name] for name in _RELATED))
-
-
-def _volume(box: Box) -> int:
-    return math.prod(map(len, box.values()))
-
-
-def _meet(a: Box, b: Box) -> Box | None:
-    """The points that are in both boxes, which are a box again; None where there is none."""
-    both: Box = {}
-    for name, values in a.items():
-        other = b[name]
-        if values is not other and values != other:
-            keep = frozenset(other)
-            values = tuple(value for value in values if value in keep)
-            if not values:
-                return None
-        both[name] = values
-    return both
-
-
-def _union(boxes: Sequence[Box]) -> int:
-    """How many points there are in the union of boxes, by inclusion and exclusion, one box at a time."""
-    if not boxes:
-        return 0
-    first, rest = boxes[0], boxes[1:]
-    shared: list[Box] = []
-    for box in rest:
-        if (both := _meet(first, box)) is not None and both not in shared:
-            shared.append(both)
-    return _volume(first) + _union(rest) - _union(shared)

@@ -1,14 +1,25 @@
-"""Fixtures that several test files share: a real PostgreSQL from a wheel, and the URL of a fresh index."""
+"""What all tests share: no silence in arithmetic, a real PostgreSQL from a wheel, the URL of a fresh index."""
 
 import shutil
+import subprocess
 import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pytest
+from longlag.service.index import Index
+from longlag.service.store import Store
+
+
+@pytest.fixture(autouse=True)
+def strict() -> Iterator[None]:
+    """Overflow, division by zero and invalid operations raise; underflow is normal here."""
+    with np.errstate(over="raise", divide="raise", invalid="raise", under="ignore"):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +68,35 @@ def index_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'index.sqlite'}"
     return request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+def index(index_url: str) -> Index:
+    """An empty index, on each database in turn."""
+    return Index.open(index_url)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An empty store."""
+    store = Store(tmp_path / "data")
+    store.create()
+    return store
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte, where the machine lets us mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip("this machine lets us mount nothing")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)

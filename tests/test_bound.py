@@ -10,12 +10,6 @@ from longlag.workers import Point, trace
 SLOPE = {"tanh": 1.0, "logistic": 0.25, "relu": 1.0, "identity": 1.0}
 
 
-@pytest.fixture(autouse=True)
-def strict():
-    with np.errstate(over="raise", divide="raise", invalid="raise", under="ignore"):
-        yield
-
-
 def tolerance(lag, logs=0.0):
     """The stated one; logarithms that are themselves large, as ``ln_norms`` may be, cannot be held finer."""
     return 1e-14 * lag + 1e-12 + 2 * np.spacing(np.abs(logs))

@@ -15,12 +15,6 @@ from longlag.workers import Point, trace
 from longlag.workers.cells import CELLS
 
 
-@pytest.fixture(autouse=True)
-def strict():
-    with np.errstate(over="raise", divide="raise", invalid="raise", under="ignore"):
-        yield
-
-
 def normal_quantiles(count):
     """The median of each of ``count`` equally likely slices of N(0, 1)."""
     return np.array([NormalDist().inv_cdf((j + 0.5) / count) for j in range(count)])

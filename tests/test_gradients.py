@@ -25,12 +25,6 @@ SHAPES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def strict():
-    with np.errstate(over="raise", divide="raise", invalid="raise", under="ignore"):
-        yield
-
-
 def variants():
     """Every cell with every value of the axes that it has."""
     found = []

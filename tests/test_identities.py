@@ -11,12 +11,6 @@ from longlag.workers import Point, trace
 from longlag.workers.cells import CELLS
 
 
-@pytest.fixture(autouse=True)
-def strict():
-    with np.errstate(over="raise", divide="raise", invalid="raise", under="ignore"):
-        yield
-
-
 def assert_traces_agree(a, b, columns_a=slice(None), columns_b=slice(None), rtol=1e-13):
     x, y = vectors(a)[..., columns_a], vectors(b)[..., columns_b]
     np.testing.assert_allclose(x, y, rtol=0, atol=rtol * np.abs(x).max())

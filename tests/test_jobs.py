@@ -10,11 +10,6 @@ from longlag.service.study import Study
 
 
 @pytest.fixture
-def index(index_url: str) -> Index:
-    return Index.open(index_url)
-
-
-@pytest.fixture
 def jobs(index: Index) -> Jobs:
     return Jobs(index)
 

@@ -7,13 +7,6 @@ from longlag.workers import Point, trace
 from longlag.workers.cells import CELLS
 from longlag.workers.points import cell_parameters
 
-
-@pytest.fixture(autouse=True)
-def strict():
-    with np.errstate(over="raise", divide="raise", invalid="raise", under="ignore"):
-        yield
-
-
 LARGE = dict(length=2, hidden_size=200, input_size=50, output_size=40, batch_size=100)
 
 

@@ -13,12 +13,6 @@ LEVELS = {"half_life": 0.5, "horizon_10": 0.1, "horizon_1": 0.01}
 SLOPES = {"tanh": 1.0, "logistic": 0.25, "relu": 1.0, "identity": 1.0}
 
 
-@pytest.fixture(autouse=True)
-def strict():
-    with np.errstate(over="raise", divide="raise", invalid="raise", under="ignore"):
-        yield
-
-
 def ratios(logs, times, lag):
     """ln‖·_{t,t−ℓ}‖ − ln‖·_{t,t}‖ of every loss time t ≥ ℓ + 1 and live column, from logs (R,T,B)."""
     values = [logs[r, t - lag - 1] - logs[r, t - 1] for r, t in enumerate(times) if t >= lag + 1]

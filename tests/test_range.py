@@ -14,12 +14,6 @@ from longlag.workers.cells import CELLS
 LAG = 10_000
 
 
-@pytest.fixture(autouse=True)
-def strict():
-    with np.errstate(over="raise", divide="raise", invalid="raise", under="ignore"):
-        yield
-
-
 def double(t):
     return {name: np.asarray(value, dtype=float) for name, value in t.parameters.items()}
 

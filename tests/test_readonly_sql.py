@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 @pytest.fixture
 def index(index_url: str, tmp_path: Path) -> Index:
+    """With three runs in it."""
     return filled(index_url, tmp_path)
 
 

@@ -18,12 +18,6 @@ SHAPES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def strict():
-    with np.errstate(over="raise", divide="raise", invalid="raise", under="ignore"):
-        yield
-
-
 def exact(value):
     """A value that equals another's only where every bit does: −0.0 is not 0.0, and NaN is NaN."""
     if isinstance(value, list):

@@ -148,15 +148,22 @@ def _rows(
     columns["dead_fraction"] = np.isneginf(ln[:, :, 0]).reshape(len(points), -1).mean(axis=-1)
     rows = [{name: values[p] for name, values in columns.items()} for p in range(len(points))]
     for p, row in enumerate(rows):
-        row["status"], row["status_detail"] = status(ln[p], whole.loss_times)
+        row["status"], row["status_detail"] = status(ln[p], whole.loss_times, outputs.signal[p])
     return rows
 
 
-def status(ln_adjoint: NDArray[np.float64], loss_times: tuple[int, ...]) -> tuple[str, str | None]:
-    """ok, no_signal, dead or overflow from ln‖λ_{t,k}‖ (R, T, B), with the step it speaks of."""
+def status(
+    ln_adjoint: NDArray[np.float64], loss_times: tuple[int, ...], signal: NDArray[np.floating]
+) -> tuple[str, str | None]:
+    """ok, no_signal, dead or overflow from ln‖λ_{t,k}‖ (R, T, B), with the step it speaks of.
+
+    ``signal`` (R, B, N) is ∂L_t/∂h_t: where it is zero throughout there is nothing to propagate.
+    """
+    if not signal.any():
+        return "no_signal", "the loss has no gradient at any loss time"
     at_start = ln_adjoint[np.arange(len(loss_times)), np.array(loss_times) - 1]
     if np.isneginf(at_start).all():
-        return "no_signal", "the loss has no gradient at any loss time"
+        return "dead", "the read-out is saturated beyond any range: nothing of the loss reaches the state"
     wrong = np.isnan(ln_adjoint) | np.isposinf(ln_adjoint)
     if wrong.any():
         step = int(np.flatnonzero(wrong.any(axis=(0, 2)))[-1]) + 1

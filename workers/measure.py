@@ -172,7 +172,7 @@ def trace(point: Point, parameters: Parameters | None = None, inputs: ArrayLike 
         hidden = stack.cell.read_out(np.ascontiguousarray(tape.states[1:].transpose(1, 2, 0, 3, 4)))
         predicted = project(stack, np.ascontiguousarray(hidden))[0]
         gradients = back.gradients.arrays({name: a.shape for name, a in arrays.items()})
-    said = status(back.ln_adjoint[0], stack.loss_times)
+    said = status(back.ln_adjoint[0], stack.loss_times, outputs.signal[0])
     if overflow:
         said = "overflow", f"the state leaves the range of {point.dtype} at step {overflow} of {point.length}"
     T, R = point.length, len(stack.loss_times)

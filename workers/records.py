@@ -151,7 +151,8 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Rows of a record file. Raises BadFile where it is missing, truncated or not a record file."""
     try:
         with pq.ParquetFile(path) as file:
-            wanted = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
+            there = set(file.schema_arrow.names)
+            wanted = None if columns is None else [c for c in columns if c in there]
             return file.read(columns=wanted)
     except (OSError, pa.ArrowException) as problem:
         raise BadFile(f"{path}: {_first_line(problem)}; 'longlag check' lists what is wrong") from None

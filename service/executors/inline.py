@@ -18,8 +18,8 @@ class InlineExecutor:
     window = 1
 
     def __init__(self, store: str, compute: Compute = run_shard) -> None:
-        self._store = store
-        self._compute = compute
+        self.store = store
+        self.compute = compute
         self._queue: deque[Shard] = deque()
         self._limits: threadpool_limits | None = None
 
@@ -37,9 +37,9 @@ class InlineExecutor:
 
     def _run(self, shard: Shard) -> Outcome:
         try:
-            return Outcome(shard.shard_id, self._compute(shard, self._store))
+            return Outcome(shard.shard_id, self.compute(shard, self.store))
         except Exception as problem:
-            return raised(shard.shard_id, problem, self._store)
+            return raised(shard.shard_id, problem, self.store)
 
     def cancel(self, shard_id: str) -> None:
         """Take a shard out of the queue."""

@@ -6,6 +6,7 @@ The only file that imports ray. Its environment is set first: no usage reports, 
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import secrets
@@ -18,7 +19,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self
@@ -36,7 +37,7 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DISABLE_IMPORT_WARNING": "1",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # of a dead worker Ray would tell on our standard output
 }
 _OBJECTS = 100 * 2**20  # bytes of Ray's shared memory here: shards and receipts are small
 _STEP = 64 * 2**20  # what a shard asks of a node's memory is rounded up to this, so that Ray sees few kinds
@@ -51,8 +52,8 @@ class RayExecutor:
 
     def __init__(self, settings: Settings, compute: Compute = run_shard) -> None:
         self._settings = settings
-        self._compute = compute
-        self._store = Store(settings.root)
+        self.compute = compute
+        self.store = Store(settings.root)
         self._running: dict[Any, str] = {}
         self._word = ""
         self._task: Any = None
@@ -85,17 +86,17 @@ class RayExecutor:
 
     def _join(self) -> int:
         ray = _ray()
-        address = _address(ray, self._settings.ray)
+        address = _address(self._settings.ray)
         _probe(address)
         self._init(ray, address=address)
-        self._word = self._store.nonce()
-        self._stops.append(lambda: self._store.drop_nonce(self._word))
+        self._word = self.store.nonce()
+        self._stops.append(lambda: self.store.drop_nonce(self._word))
         nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
         if not nodes:
             raise ClusterUnavailable(
                 f"the Ray cluster at {address} has no node with a CPU: start a worker node"
             )
-        _check_nodes(ray, nodes, self._store, self._word)
+        _check_nodes(ray, nodes, self.store, self._word)
         _check_memory(nodes, int(self._settings.memory))
         return self._settings.workers or int(sum(node["Resources"]["CPU"] for node in nodes))
 
@@ -119,7 +120,7 @@ class RayExecutor:
         """Send a shard to whichever node has a CPU and the memory free."""
         memory = -(-shard.memory // _STEP) * _STEP
         reference = self._task.options(memory=memory, name="shard").remote(
-            self._compute, shard, str(self._store.root), self._word
+            self.compute, shard, str(self.store.root), self._word
         )
         self._running[reference] = shard.shard_id
 
@@ -138,7 +139,7 @@ class RayExecutor:
         try:
             return Outcome(shard_id, ray.get(reference))
         except ray.exceptions.RayTaskError as problem:
-            return raised(shard_id, problem.cause, str(self._store.root))
+            return raised(shard_id, problem.cause, str(self.store.root))
         except self._losses(ray) as problem:
             return Outcome(shard_id, error=_reason(ray, problem), lost=True)
         except ray.exceptions.RayError as problem:
@@ -272,28 +273,24 @@ def _forget_token() -> None:
 
 def _refresh_token() -> None:
     """Ray keeps the token it read once; a process that goes from its own Ray to a cluster needs another."""
-    try:
-        from ray._raylet import AuthenticationTokenLoader, Config
-
-        Config.initialize("")
-        AuthenticationTokenLoader.instance().reset_cache()
-    except (ImportError, AttributeError):  # another version of Ray: only such a change of mind goes wrong
-        pass
+    raylet: Any = importlib.import_module("ray._raylet")
+    with suppress(AttributeError):  # another version of Ray: only such a change of mind goes wrong
+        raylet.Config.initialize("")
+        raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
-def _address(ray: ModuleType, given: str) -> str:
+def _address(given: str) -> str:
     """host:port of the cluster's head."""
     if given != "auto":
         return given
-    from ray._private.services import canonicalize_bootstrap_address
-
-    address = canonicalize_bootstrap_address(None)
-    if address is None:
+    services: Any = importlib.import_module("ray._private.services")
+    try:
+        return services.canonicalize_bootstrap_address("auto")
+    except ConnectionError:
         raise ClusterUnavailable(
             "no Ray cluster is known on this machine: 'ray start --address=HEAD:6379' joins one, --ray HOST:PORT "
             "names one, --ray local needs none"
-        )
-    return address
+        ) from None
 
 
 def _probe(address: str) -> None:

@@ -1,0 +1,223 @@
+"""What a change does: differences between points that are equal in everything else, the seed included.
+
+Weights and inputs depend on the seed but not on cell, γ or length, so two variants at the same γ, length and seed
+are a pair, and the interval of their difference is much shorter than that of two means.
+``python -m longlag.analysis.compare STUDY`` compares the cell variants.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .command import run
+from .load import Frames, longest, once
+from .statistics import ln, mean_interval
+from .text import between, exact, fixed, number
+from .variants import GROUP, headline_gamma
+
+_EMPTY = pd.DataFrame(columns=[*GROUP, "level", "reference", "n", "mean", "low", "high"])
+
+
+def paired(runs: pd.DataFrame, measure: str, axis: str = "variant", reference: Any = None) -> pd.DataFrame:
+    """Mean paired difference of a measure, level minus reference, over the seeds that both have.
+
+    ``axis`` is ``variant``, ``gamma`` or ``length``; the other two group, so nothing is averaged over them. A row:
+    the group, level, reference, n pairs, mean, low, high (t-interval). ``reference``: the first level if None.
+    """
+    by = [name for name in GROUP if name != axis]
+    if measure not in runs or runs.empty:
+        return _EMPTY.drop(columns=[axis])
+    wide = _wide(runs, measure, axis, by)
+    levels = list(wide.columns)
+    first = levels[0] if reference is None else reference
+    if first not in levels or len(levels) < 2:
+        return _EMPTY.drop(columns=[axis])
+    parts = []
+    for level in levels:
+        if level != first:
+            difference = (wide[level] - wide[first]).rename("difference").reset_index()
+            part = mean_interval(difference, by, "difference")
+            parts.append(part[part["n"] > 0].assign(level=level, reference=first))
+    return pd.concat(parts, ignore_index=True)[[*by, "level", "reference", "n", "mean", "low", "high"]]
+
+
+def _wide(runs: pd.DataFrame, measure: str, axis: str, by: list[str]) -> pd.DataFrame:
+    values = pd.to_numeric(runs[measure], errors="coerce").astype("float64")
+    rows = runs[[axis, *by, "seed"]].assign(_value=values.where(np.isfinite(values)))
+    cells = rows.groupby([*by, "seed", axis], observed=True)["_value"].mean()  # one point a seed and cell
+    return cells.unstack(axis).sort_index(axis="columns")
+
+
+@once
+def table(frames: Frames) -> pd.DataFrame:
+    """Every variant against the first that has some γ and length in common with it, at every such γ and length.
+
+    decay_rate is the difference in natural logarithm a lag; horizon_ratio the factor by which the 1 % horizon
+    grows, with ``horizon_kind``: ``ratio``, or ``more than`` / ``less than`` where censoring leaves only a limit.
+    """
+    parts = []
+    for first, others in _families(frames).items():
+        runs = frames.fine[frames.fine["variant"].isin([first, *others])]
+        rates = paired(runs, "decay_rate", "variant", first)
+        rates = rates.rename(
+            columns={"mean": "decay_rate", "low": "decay_rate_low", "high": "decay_rate_high"}
+        )
+        ratios = horizon_ratios(runs, first)
+        parts.append(rates.merge(ratios, on=["gamma", "length", "level", "reference"], how="outer"))
+    columns = [
+        "gamma",
+        "length",
+        "level",
+        "reference",
+        "n",
+        "decay_rate",
+        "decay_rate_low",
+        "decay_rate_high",
+    ]
+    more = ["horizon_kind", "horizon_ratio", "horizon_low", "horizon_high", "horizon_n"]
+    if not parts:
+        return pd.DataFrame(columns=[*columns, *more])
+    whole = pd.concat(parts, ignore_index=True)[[*columns, *more]]
+    order = {label: i for i, label in enumerate(frames.variants)}
+    keys = whole.assign(
+        a=whole["reference"].astype(object).map(order), b=whole["level"].astype(object).map(order)
+    )
+    return whole.loc[keys.sort_values(["a", "b", "gamma", "length"]).index].reset_index(drop=True)
+
+
+def _families(frames: Frames) -> dict[str, list[str]]:
+    """Variants by the first one whose γ means the like (a weight about 1, or a gate) and with which they share
+    some γ and length."""
+    grids = {
+        label: set(zip(part["gamma"], part["length"], strict=True))
+        for label, part in frames.fine.groupby("variant", observed=True)
+    }
+    families: dict[str, list[str]] = {}
+    for label in (v for v in frames.variants if v in grids):
+        alike = (
+            f for f in families if frames.variants[f].default_gamma == frames.variants[label].default_gamma
+        )
+        first = next((f for f in alike if grids[f] & grids[label]), None)
+        families.setdefault(first or label, [])
+        if first:
+            families[first].append(label)
+    return {first: others for first, others in families.items() if others}
+
+
+def horizon_ratios(runs: pd.DataFrame, reference: str, name: str = "horizon_1") -> pd.DataFrame:
+    """Factor by which a horizon of each variant exceeds the reference's at the same γ, length and seed."""
+    keys = ["gamma", "length", "level", "reference"]
+    values = ["horizon_kind", "horizon_ratio", "horizon_low", "horizon_high", "horizon_n"]
+    if name not in runs or f"{name}_censored" not in runs or runs.empty:
+        return pd.DataFrame(columns=[*keys, *values])
+    cut = runs[f"{name}_censored"].isin([True])
+    length = runs["length"].astype("float64")
+    known = pd.to_numeric(runs[name], errors="coerce").where(~cut, length - 1)
+    marked = runs.assign(_ln=ln(known), _cut=cut.astype("float64"))
+    by = ["gamma", "length"]
+    logs, cuts = (_wide(marked, column, "variant", by) for column in ("_ln", "_cut"))
+    if reference not in logs:
+        return pd.DataFrame(columns=[*keys, *values])
+    parts = [
+        pd.DataFrame({"d": logs[level] - logs[reference], "above": cuts[level], "below": cuts[reference]})
+        .dropna()
+        .reset_index()
+        .assign(level=level, reference=reference)
+        for level in logs.columns
+        if level != reference
+    ]
+    pairs = (
+        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*keys, "d", "above", "below"])
+    )
+    return _ratios(pairs, keys)[[*keys, *values]]
+
+
+def _ratios(pairs: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Ratios over the seeds of each group of ``keys``: d is the ln ratio of a pair, above and below tell whether
+    the level or the reference is censored, at the same limit."""
+    means = mean_interval(pairs, keys, "d").rename(columns={"n": "horizon_n"})
+    groups = pairs.groupby(keys, observed=True, sort=True)
+    ends = groups.agg(least=("d", "min"), most=("d", "max"), above=("above", "max"), below=("below", "max"))
+    whole = means.merge(ends.reset_index(), on=keys)
+    above, below = whole["above"] > 0, whole["below"] > 0
+    kinds = [~above & ~below, above & ~below, below & ~above]
+    ratio = np.select(kinds, [whole["mean"], whole["least"], whole["most"]], np.nan)
+    return whole.assign(
+        horizon_kind=np.select(kinds, ["ratio", "more than", "less than"], "unknown"),
+        horizon_ratio=np.exp(ratio),
+        horizon_low=np.exp(np.select(kinds, [whole["low"], np.nan, -np.inf], np.nan)),
+        horizon_high=np.exp(np.select(kinds, [whole["high"], np.inf, np.nan], np.nan)),
+    )
+
+
+def ratio_text(row: dict) -> str:
+    """``× 2.3 [1.9, 2.8]``, ``more than × 24``; – where both reach beyond the end."""
+    kind = row["horizon_kind"]
+    if not isinstance(kind, str) or kind == "unknown":
+        return "–"
+    if kind != "ratio":
+        return f"{kind} × {number(row['horizon_ratio'])}"
+    interval = between(row["horizon_low"], row["horizon_high"], int(row["horizon_n"]), 3)
+    return f"× {number(row['horizon_ratio'], 3)}{interval}"
+
+
+def rate_text(row: dict) -> str:
+    """The difference of decay rates with its interval, in natural logarithm a lag."""
+    if np.isnan(row["decay_rate"]):
+        return "–"
+    sign = "+" if row["decay_rate"] > 0 else ""
+    if row["n"] == 1 or np.isnan(row["decay_rate_low"]):
+        return f"{sign}{fixed(row['decay_rate'], 3)}{between(math.nan, math.nan, int(row['n']))}"
+    low, high = (fixed(row[name], 3) for name in ("decay_rate_low", "decay_rate_high"))
+    return f"{sign}{fixed(row['decay_rate'], 3)} [{low}, {high}]"
+
+
+def headline(frames: Frames, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows at the γ in the middle of what a family is about, and at the greatest common length."""
+    parts = []
+    for (reference, _), part in table.groupby(["reference", "level"], sort=False, observed=True):
+        gamma = headline_gamma(frames.variants[str(reference)], part["gamma"])
+        at = part[part["gamma"] == gamma]
+        parts.append(at[at["length"] == at["length"].max()])
+    return pd.concat(parts, ignore_index=True) if parts else table
+
+
+def longest_only(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows at the greatest length of each variant."""
+    return longest(table.assign(variant=table["level"])) if len(table) else table
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as text, for people: the greatest length only."""
+    if table.empty:
+        return table
+    rows = longest_only(table).to_dict("records")
+    return pd.DataFrame(
+        [
+            {
+                "cell variant": r["level"],
+                "against": r["reference"],
+                "γ": exact(r["gamma"]),
+                "T": r["length"],
+                "decay rate": rate_text(r),
+                "1 % horizon": ratio_text(r),
+                "pairs": r["horizon_n"] if np.isnan(r["n"]) else int(r["n"]),
+            }
+            for r in rows
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print, and with --out write, the table."""
+    about = "Paired differences between cell variants, with 95 % intervals over the seeds that they share."
+    return run("compare", about, table, shown=shown, argv=argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,137 @@
+"""What a figure is: a question, panels that answer it, a caption; and how panels become pictures.
+
+A panel draws on the axes that it is handed and knows nothing of pages or files. In a report every panel is its own
+SVG, so that panels stand side by side on a wide page and under each other on a phone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..load import Frames
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+PANEL = (5.2, 3.6)
+"""Size of a panel in inches at 96 CSS pixels: half of a report's width."""
+
+# Ink and paper are not colours but roles: in a dark window they have other values.
+INK, MUTED, GRID, PAPER = "#14181d", "#59636f", "#d3d9df", "#fefdfc"
+
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6bb1", "#8c6d3f")
+"""Okabe and Ito's colours without yellow and black, and two more: they differ also to the colour-blind."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHED: Any = (0, (5, 3))
+"""Bounds, references and guides."""
+BELOW, ABOVE = ("#8a6bbf", "#3f6fb5", "#2f97c1", "#3aaf9f", "#79b84b"), ("#eda63b", "#e2703a", "#c93a36")
+"""Colours of γ below and above one, in order; γ = 1 is drawn in ink."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture: what it is called, what a person who cannot see it is told, and how it is drawn."""
+
+    title: str
+    alt: str
+    draw: Callable[[Axes], None]
+    size: tuple[float, float] = PANEL
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a report: the question that it answers, its panels and its caption.
+
+    ``missing`` says in a sentence why a study cannot have this figure, or is None.
+    """
+
+    name: str
+    title: str
+    question: str
+    missing: Callable[[Frames], str | None]
+    panels: Callable[[Frames], list[Panel]]
+    caption: Callable[[Frames], str]
+
+
+def key_shape(labels: list[str]) -> tuple[int, int]:
+    """Columns and rows of a legend with these labels over a panel."""
+    columns = min(max(75 // (max(map(len, labels)) + 8), 1), 4)
+    return columns, -(-len(labels) // columns)
+
+
+def tall(labels: list[str]) -> tuple[float, float]:
+    """Size of a panel whose legend has these labels and one more: higher where that takes many rows."""
+    return PANEL[0], PANEL[1] + 0.175 * max(key_shape([*labels, ""])[1] - 3, 0)
+
+
+def gamma_colours(gammas: list[float]) -> dict[float, str]:
+    """A colour for each γ in order: cool below one, ink at one, warm above."""
+    low, high = [g for g in gammas if g < 1], [g for g in gammas if g > 1]
+    return {**_spread(low, BELOW), **{g: INK for g in gammas if g == 1}, **_spread(high, ABOVE)}
+
+
+def _spread(values: list[float], colours: tuple[str, ...]) -> dict[float, str]:
+    last = max(len(values) - 1, 1)
+    return {v: colours[round(i * (len(colours) - 1) / last)] for i, v in enumerate(values)}
+
+
+def variant_styles(frames: Frames) -> dict[str, dict[str, Any]]:
+    """Colour and marker of each variant: the same in every figure."""
+    return {
+        label: {"color": PALETTE[i % len(PALETTE)], "marker": MARKERS[(i + i // len(PALETTE)) % len(MARKERS)]}
+        for i, label in enumerate(frames.variants)
+    }
+
+
+def families(frames: Frames, rows: pd.DataFrame, most: int = 8) -> list[tuple[str, list[str]]]:
+    """Variants that can share axes, at most eight a panel: those whose γ is a weight or norm, those with a gate."""
+    there = [label for label in frames.variants if (rows["variant"] == label).any()]
+    groups: list[tuple[str, list[str]]] = []
+    for gated, title in ((False, "γ is a norm or a weight"), (True, "γ is a gate")):
+        labels = [label for label in there if frames.variants[label].gated is gated]
+        parts = [labels[i : i + most] for i in range(0, len(labels), most)]
+        groups += [
+            (title if len(parts) == 1 else f"{title}, {i} of {len(parts)}", part)
+            for i, part in enumerate(parts, start=1)
+        ]
+    return groups
+
+
+# -- words of captions -------------------------------------------------------------------------------------
+
+
+def over_seeds(counts: pd.Series) -> str:
+    """How many seeds the means are over: ``5 seeds``, ``1 to 5 seeds``, ``one seed, so without an interval``."""
+    known = counts[counts > 0]
+    if known.empty:
+        return "no seed"
+    low, high = int(known.min()), int(known.max())
+    if high == 1:
+        return "one seed, so without an interval"
+    return f"{low} seeds" if low == high else f"{low} to {high} seeds"
+
+
+def at_length(rows: pd.DataFrame) -> str:
+    """``T = 256``, or ``T = 64 or 256, the longest of each variant``."""
+    lengths = [f"{int(v):,}" for v in sorted(rows["length"].unique())]
+    return (
+        f"T = {lengths[0]}"
+        if len(lengths) == 1
+        else f"T = {' or '.join(lengths)}, the longest of each variant"
+    )
+
+
+def columns_of(frames: Frames) -> str:
+    """What one seed's number is itself a mean over."""
+    sizes = sorted(frames.runs["batch_size"].dropna().unique()) if "batch_size" in frames.runs else []
+    batch = f"{int(sizes[0])} batch columns" if len(sizes) == 1 and sizes[0] > 1 else "the batch columns"
+    times = set(frames.runs["loss_times"].dropna().astype(str)) if "loss_times" in frames.runs else {"last"}
+    return batch if times == {"last"} else f"{batch} and the loss times"
+
+
+def not_drawn(variants: int, drawn: int) -> str:
+    """What a figure with too many variants leaves to the tables."""
+    return f" Shown are {drawn} of {variants} variants; the tables have all." if variants > drawn else ""

@@ -1,0 +1,357 @@
+"""What the data say, in sentences: every number in them is computed, and a censored horizon is "more than"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from . import compare, coverage, decay, horizon, phase, saturation
+from .load import Frames, longest
+from .text import between, exact, fixed, lag_range, lags, listing, number, plural, power_of_ten
+from .variants import GROUP, Variant, headline_gamma
+
+MOST, ENDS = 8, 2
+"""So many variants are all named; of more, so many at either end. The tables have them all."""
+_LN10 = np.log(10.0)
+Said = tuple[Variant, float, str]
+"""A variant, the γ at which something is said of it, and what."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is said of one matter: a word for it, its sentences, and the section of a report that shows it."""
+
+    matter: str
+    sentences: list[str]
+    see: str
+
+
+def findings(frames: Frames) -> list[Finding]:
+    """Everything that can be said of these frames, the most important first; at least one sentence."""
+    said = [Finding(matter, texts, see) for matter, see, speak in FINDINGS if (texts := speak(frames))]
+    return said or [Finding("Points", ["No point of this study has a result yet."], "coverage")]
+
+
+def at_headline(frames: Frames, table: pd.DataFrame) -> list[tuple[Variant, float, dict]]:
+    """The row of each variant at its greatest length and at the γ nearest to the cell's default."""
+    if table.empty:
+        return []
+    table, chosen = longest(table), []
+    for label, part in table.groupby("variant", observed=True, sort=True):
+        variant = frames.variants[str(label)]
+        gamma = headline_gamma(variant, part["gamma"])
+        chosen.append((variant, gamma, part[part["gamma"] == gamma].iloc[0].to_dict()))
+    return chosen
+
+
+def few(said: list[Said], sizes: Sequence[float]) -> tuple[list[Said], str]:
+    """What is said of all variants, or where there are too many of those at either end by size; and a remark."""
+    if len(said) <= MOST:
+        return said, ""
+    if min(sizes) == max(sizes):
+        return said[: 2 * ENDS], f"So it is for the other {len(said) - 2 * ENDS} variants."
+    order = sorted(range(len(said)), key=lambda i: sizes[i])
+    kept = [said[i] for i in (*order[:ENDS], *order[-ENDS:])]
+    return kept, f"These are the least and the most of {len(said)} variants; the table has all."
+
+
+def together(said: list[Said], sizes: Sequence[float], verb: tuple[str, str], also: str) -> list[str]:
+    """A sentence for the variants at one nominal γ, and one for all others.
+
+    ``At nominal γ = 1 the A keeps x and the B y.`` ``The C with a loop weight of 1 and the D with its forget
+    gate at 0.99 keep z.`` ``verb``: of one and of several subjects; ``also`` stands in its place from the second
+    part on. Variants of which the same is said are named together.
+    """
+    said, remark = few(said, sizes)
+    leading = [one for one in said if one[0].at(one[1]).startswith("at ")]
+    phrase = leading[0][0].at(leading[0][1]) if leading else ""
+    first = [one for one in leading if one[0].at(one[1]) == phrase]
+    rest = [one for one in said if one not in first]
+    sentences = [f"{_capital(phrase)} {_parts(first, verb, also, with_place=False)}."] if first else []
+    sentences += [f"{_capital(_parts(rest, verb, also, with_place=True))}."] if rest else []
+    return sentences + ([remark] if remark else [])
+
+
+def _parts(said: list[Said], verb: tuple[str, str], also: str, with_place: bool) -> str:
+    """the A and the B with a loop weight of 1 <verb> x, the C with its forget gate at 0.99 <also> y."""
+    texts: dict[str, dict[str, list[str]]] = {}
+    for variant, gamma, text in said:
+        place = f" {variant.at(gamma)}" if with_place else ""
+        texts.setdefault(text, {}).setdefault(place, []).append(f"the {variant.noun}")
+    parts = []
+    for i, (text, places) in enumerate(texts.items()):
+        subjects = [f"{listing(nouns)}{place}" for place, nouns in places.items()]
+        several = len(subjects) > 1 or len(next(iter(places.values()))) > 1
+        parts.append(f"{listing(subjects)} {also if i else verb[several]}{text}")
+    return listing(parts) if len(texts) < 2 or not with_place else "; ".join(parts)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+# -- the findings ------------------------------------------------------------------------------------------
+
+
+def reach(frames: Frames) -> list[str]:
+    """At nominal γ = 1 the simple tanh network keeps 1 % of the error for 10.6 steps [9.8, 11.4]."""
+    table = horizon.table(frames)
+    rows = at_headline(frames, table[(table["level"] == "horizon_1") & (table["n"] > 0)])
+    said = [(variant, gamma, _steps(row)) for variant, gamma, row in rows]
+    verb = ("keeps 1 % of the error for ", "keep 1 % of the error for ")
+    return together(said, [row["centre"] for _, _, row in rows], verb, "for ")
+
+
+def _steps(row: dict) -> str:
+    beyond = f"more than {lags(row['limit'], 0)} steps"
+    if row["kind"] == "geometric mean":
+        same = row["n"] > 1 and np.isfinite(row["low"]) and row["high"] - row["low"] <= 1e-9 * row["centre"]
+        spread = (
+            " in every seed" if same else lag_range(row["centre"], row["low"], row["high"], int(row["n"]))
+        )
+        return f"{lags(row['centre'])} steps{spread}"
+    if row["censored"] == row["n"]:
+        return beyond + (" (n = 1)" if row["n"] == 1 else "")
+    if row["kind"] == "median":
+        return f"a median of {lags(row['centre'])} steps ({row['censored']} of {row['n']} seeds: {beyond})"
+    return f"{beyond} in {row['censored']} of {row['n']} seeds, the shortest {lags(row['low'])}"
+
+
+def looseness(frames: Frames) -> list[str]:
+    """At lag 255 the bound is 48.4 decades above the gradient of the simple tanh network."""
+    if not frames.has("bound_gap"):
+        return []
+    rows = [r for r in at_headline(frames, decay.table(frames)) if np.isfinite(r[2]["bound_gap"])]
+    loose = [r for r in rows if abs(r[2]["bound_gap"]) >= 1e-6]
+    met = [r for r in rows if abs(r[2]["bound_gap"]) < 1e-6]
+    said = [
+        (
+            variant,
+            gamma,
+            f"{fixed(row['bound_gap'] / _LN10, 1)} decades ({power_of_ten(row['ln_ratio_end'])} is left)",
+        )
+        for variant, gamma, row in loose
+    ]
+    texts = []
+    if loose:
+        lag = int(max(row["length"] for _, _, row in loose)) - 1
+        verb = (f"stays below its bound at lag {lag:,} by ", f"stay below their bounds at lag {lag:,} by ")
+        texts += together(said, [row["bound_gap"] for _, _, row in loose], verb, "by ")
+    meets = ("meets its bound exactly", "meet their bounds exactly")
+    return texts + together([(v, g, "") for v, g, _ in met], [0.0] * len(met), meets, "")
+
+
+def realised(frames: Frames) -> list[str]:
+    """Nominal γ = 1 is a realised γ of 0.646, and where a realised γ of 1 is reached."""
+    if not frames.has("gamma_realised"):
+        return []
+    table = longest(decay.table(frames))
+    rows = [r for r in at_headline(frames, table) if np.isfinite(r[2]["gamma_realised"])]
+    off = [r for r in rows if abs(r[2]["gamma_realised"] - r[1]) > 1e-3]
+    said = [(variant, gamma, fixed(row["gamma_realised"], 3) + _three(row)) for variant, gamma, row in off]
+    verb = ("has a realised γ of ", "have a realised γ of ")
+    texts = together(said, [row["gamma_realised"] for _, _, row in off], verb, "one of ")
+    crossings: dict[str, list[str]] = {}
+    for variant, _, _ in rows if len(rows) <= MOST else ():
+        if not variant.gated and (where := _crossing(table, variant)):
+            crossings.setdefault(where, []).append(f"the {variant.noun}")
+    parts = [f"{where} in {listing(nouns)}" for where, nouns in crossings.items()]
+    if parts:
+        texts.append(f"A realised γ of 1, where the error would keep its size, is {'; '.join(parts)}.")
+    return texts
+
+
+def _three(row: dict) -> str:
+    low, high, n = row["gamma_realised_low"], row["gamma_realised_high"], int(row["n_gamma_realised"])
+    return f" [{fixed(low, 3)}, {fixed(high, 3)}]" if np.isfinite(low) else between(low, high, n)
+
+
+def _crossing(table: pd.DataFrame, variant: Variant) -> str:
+    """Where realised γ passes one on the way up, between which γ of the grid; '' where nominal is realised."""
+    part = table[(table["variant"] == variant.label) & table["gamma_realised"].notna()].sort_values("gamma")
+    gamma, value = part["gamma"].to_numpy(), part["gamma_realised"].to_numpy()
+    if len(part) < 2 or (np.abs(value - gamma) <= 1e-3).any():
+        return ""
+    up = np.flatnonzero((value[:-1] < 1) & (value[1:] >= 1))
+    if len(up):
+        return f"reached between γ = {exact(gamma[up[0]])} and {exact(gamma[up[0] + 1])}"
+    if (value < 1).all():
+        best = int(value.argmax())
+        return f"out of reach (at most {fixed(value[best], 3)}, at γ = {exact(gamma[best])})"
+    return ""
+
+
+def gates(frames: Frames) -> list[str]:
+    """The product of the gates is not the gradient."""
+    table = frames.curves[
+        frames.curves["kind"].isin(("adjoint", "gate_product")) & (frames.curves["status"] == "ok")
+    ]
+    table = longest(table)
+    if table.empty:
+        return []
+    last = table[table["lag"] == table.groupby("point_id", observed=True)["lag"].transform("max")]
+    means = last.groupby([*GROUP, "kind"], observed=True)["ln_norm"].mean().unstack("kind").reset_index()
+    if "gate_product" not in means:
+        return []
+    rows = at_headline(frames, means[means["gate_product"].notna() & means["adjoint"].notna()])
+    rows = [r for r in rows if r[0].gated]
+    if not rows:
+        return []
+    lag = int(max(row["length"] for _, _, row in rows)) - 1
+    said = [(variant, gamma, _against_gates(row)) for variant, gamma, row in rows]
+    sizes = [row["adjoint"] - row["gate_product"] for _, _, row in rows]
+    return together(said, sizes, (f"carries, at lag {lag:,}, ", f"carry, at lag {lag:,}, "), "carries ")
+
+
+def _against_gates(row: dict) -> str:
+    more = (row["adjoint"] - row["gate_product"]) / _LN10
+    size = (
+        f"{fixed(abs(more), 1)} decades {'more' if more > 0 else 'less'} than"
+        if abs(more) >= 0.05
+        else "just"
+    )
+    both = f"{power_of_ten(row['adjoint'])} against {power_of_ten(row['gate_product'])}"
+    return f"{size} the product of its gates ({both})"
+
+
+def growth(frames: Frames) -> list[str]:
+    """From which γ on the error explodes."""
+    if not frames.has("ln_ratio_end"):
+        return []
+    table = longest(phase.table(frames))
+    grows = table[table["decades"] > 0.3]
+    if table["decades"].notna().any() and grows.empty:
+        return ["Over the longest sequences the error grows nowhere in this study."]
+    sure = grows[~(grows["decades_low"] <= 0)]
+    open_ = [f"the {frames.variants[v].noun}" for v in _labels(grows) if v not in _labels(sure)]
+    texts = []
+    parts = [
+        _growth(frames.variants[label], sure[sure["variant"] == label]) for label in _labels(sure)[:MOST]
+    ]
+    if parts:
+        texts.append(f"Over the longest sequences the error grows in {listing(parts)}.")
+    if open_:
+        texts.append(
+            f"In {listing(open_[:MOST])} it grows in the mean at some γ, but the interval over seeds "
+            "includes shrinking."
+        )
+    return texts
+
+
+def _labels(table: pd.DataFrame) -> list[str]:
+    return [str(v) for v in table["variant"].cat.categories if (table["variant"] == v).any()]
+
+
+def _growth(variant: Variant, rows: pd.DataFrame) -> str:
+    top = rows.iloc[int(rows["decades"].to_numpy().argmax())]
+    size = f"up to {power_of_ten(top['decades'] * _LN10)} times at γ = {exact(top['gamma'])}"
+    return f"the {variant.noun} from γ = {exact(rows['gamma'].min())} ({size})"
+
+
+def closing(frames: Frames) -> list[str]:
+    """The memory cell keeps the error and loses the way out."""
+    if frames.saturation.empty or not any(v.cell == "memory" for v in frames.variants.values()):
+        return []
+    table = saturation.table(frames)
+    last = table[table["step"] == table.groupby(list(GROUP), observed=True)["step"].transform("max")]
+    rows = [r for r in at_headline(frames, last) if r[0].cell == "memory" and np.isfinite(r[2]["mean"])]
+    said = []
+    for variant, gamma, row in rows:
+        guide = f" (Gaussian sums: {number(row['guide'], 3)})" if np.isfinite(row["guide"]) else ""
+        shown = number(row["mean"], 3) + between(row["low"], row["high"], int(row["n"]), 3)
+        said.append((variant, gamma, f"{shown}{guide}"))
+    if not rows:
+        return []
+    step = int(max(row["step"] for _, _, row in rows))
+    verb = (
+        f"has at step {step:,} a read-out of mean slope ",
+        f"have at step {step:,} a read-out of mean slope ",
+    )
+    texts = together(said, [row["mean"] for _, _, row in rows], verb, "one of ")
+    if min(row["mean"] for _, _, row in rows) < 0.5:
+        texts.append("What a memory cell loses in its read-out it loses with time, and not with lag.")
+    return texts
+
+
+def changes(frames: Frames) -> list[str]:
+    """What another variant does at the same γ and the same seeds."""
+    table = compare.table(frames)
+    if table.empty:
+        return []
+    texts = []
+    for reference, part in compare.headline(frames, table).groupby("reference", sort=False, observed=True):
+        rows = [
+            r for r in part.to_dict("records") if r["horizon_kind"] in ("ratio", "more than", "less than")
+        ]
+        if not rows:
+            continue
+        alike: dict[str, list[str]] = {}
+        sizes = [row["horizon_ratio"] for row in rows]
+        order = sorted(range(len(rows)), key=lambda i: sizes[i])
+        kept = sorted({*order[:ENDS], *order[-ENDS:]}) if len(rows) > MOST else range(len(rows))
+        for row in (rows[i] for i in kept):
+            alike.setdefault(_times(row), []).append(f"the {frames.variants[str(row['level'])].noun}")
+        parts = [f"{text} in {listing(nouns)}" for text, nouns in alike.items()]
+        texts.append(
+            f"Seed by seed at γ = {exact(rows[0]['gamma'])}, and against the "
+            f"{frames.variants[str(reference)].noun}, the "
+            f"gradient reaches {listing(parts)}."
+        )
+    return texts
+
+
+def _times(row: dict) -> str:
+    """0.89 times as far [0.86, 0.92]; more than 22 times as far."""
+    if row["horizon_kind"] != "ratio":
+        return f"{row['horizon_kind']} {number(row['horizon_ratio'])} times as far"
+    interval = between(row["horizon_low"], row["horizon_high"], int(row["horizon_n"]), 3)
+    return f"{number(row['horizon_ratio'], 3)} times as far{interval}"
+
+
+def statuses(frames: Frames) -> list[str]:
+    """How many points have a result, and where the others are."""
+    total, fine = len(frames.runs), len(frames.fine)
+    if not total:
+        return []
+    if total == fine:
+        return [f"{'The one point is' if total == 1 else f'All {total:,} points are'} ok."]
+    bad = frames.runs[frames.runs["status"] != "ok"]
+    parts = [
+        f"{plural(len(rows), 'point')} {_status(str(status))} ({_where(rows)})"
+        for status, rows in sorted(
+            bad.groupby("status"), key=lambda pair: coverage.STATUSES.index(str(pair[0]))
+        )
+    ]
+    return [f"{fine:,} of {plural(total, 'point')} {'is' if fine == 1 else 'are'} ok; {listing(parts)}."]
+
+
+def _where(rows: pd.DataFrame) -> str:
+    """The variants of these points: their names, or how many they are."""
+    labels = _labels(rows)
+    return "; ".join(labels) if len(labels) <= 4 else f"in {len(labels)} variants"
+
+
+def _status(status: str) -> str:
+    words = {
+        "no_signal": "without a signal",
+        "error": "failed",
+        "missing": "not there yet",
+        "overflow": "out of range",
+    }
+    return words.get(status, status)
+
+
+FINDINGS: tuple[tuple[str, str, Callable[[Frames], list[str]]], ...] = (
+    ("Reach", "horizons", reach),
+    ("What a change does", "compare", changes),
+    ("The bound", "bound_gap", looseness),
+    ("Realised γ", "gammas", realised),
+    ("Growth", "phase_map", growth),
+    ("Gates", "lag_curves", gates),
+    ("Capacity", "saturation", closing),
+    ("Points", "coverage", statuses),
+)
+"""The matter, the section of a report that shows it, and who speaks of it."""

@@ -1,0 +1,213 @@
+"""Frames for an analysis: from a study in the store, from rows that a worker measured, or given.
+
+Three frames, as the client returns them:
+
+- ``runs``: one row a point: point_id, parameters, status, measures;
+- ``curves``, long: point_id, kind (delta, adjoint, bound, gate_product), lag, ln_norm, q05, q50, q95;
+- ``saturation``, long: point_id, step, mean, ln_mean.
+
+Parameters are taken from ``runs``; the long frames need not repeat them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ..workers.points import PARAMETERS
+from .variants import Variant, headline_gamma, pick, variants
+
+if TYPE_CHECKING:
+    from ..service.client import Client
+
+DRAWN_KINDS = ("adjoint", "bound", "gate_product")
+CURVES = ("point_id", "kind", "lag", "ln_norm", "q05", "q50", "q95")
+SATURATION = ("point_id", "step", "mean", "ln_mean")
+DRAWN_VARIANTS, DRAWN_GAMMAS = 24, 5
+"""How many panels of curves a report has, and how many curves a panel: more cannot be told apart."""
+_KEYS = ("point_id", "variant", "cell", "gamma", "length", "seed", "status")
+
+
+Table = Callable[["Frames"], pd.DataFrame]
+
+
+def once(compute: Table) -> Table:
+    """A table that is computed once for the same frames, however many figures and sentences read it."""
+
+    @wraps(compute)
+    def table(frames: Frames) -> pd.DataFrame:
+        name = compute.__module__
+        if name not in frames.computed:
+            frames.computed[name] = compute(frames)
+        return frames.computed[name]
+
+    return table
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The frames of one study, with a column ``variant``. Make it with ``Frames.of``."""
+
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+    saturation: pd.DataFrame
+    variants: dict[str, Variant] = field(default_factory=dict)
+    title: str = "longlag"
+    description: str = ""
+    computed: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+    """Tables by the module that made them; see ``once``. Nobody writes into a table."""
+
+    @classmethod
+    def of(
+        cls,
+        runs: pd.DataFrame,
+        curves: pd.DataFrame | None = None,
+        saturation: pd.DataFrame | None = None,
+        *,
+        title: str = "longlag",
+        points: pd.DataFrame | None = None,
+    ) -> Frames:
+        """Frames from what the client returns. ``points``: every point of the study (point_id, parameters); those
+        that ``runs`` lacks become rows of status ``missing``."""
+        marked, known = variants(_complete(runs, points))
+        keys = marked[[k for k in _KEYS if k in marked]]
+        return cls(marked, _joined(curves, CURVES, keys), _joined(saturation, SATURATION, keys), known, title)
+
+    def has(self, *columns: str) -> bool:
+        """Whether every one of these measures is there and has a value in some run."""
+        return all(c in self.runs and bool(self.runs[c].notna().any()) for c in columns)
+
+    @cached_property
+    def fine(self) -> pd.DataFrame:
+        """Runs of status ok: the others have no curve, or one that ends early."""
+        return self.runs[self.runs["status"] == "ok"]
+
+    @cached_property
+    def longest(self) -> pd.DataFrame:
+        """Fine runs of the greatest length that each variant has."""
+        return longest(self.fine)
+
+    @cached_property
+    def drawn(self) -> pd.DataFrame:
+        """Runs in ``longest`` whose curves a report draws: at most 24 variants, and five γ of each."""
+        runs = self.longest
+        parts = []
+        for label in [v for v in self.variants if (runs["variant"] == v).any()][:DRAWN_VARIANTS]:
+            part = runs[runs["variant"] == label]
+            gammas = pick(part["gamma"], DRAWN_GAMMAS, headline_gamma(self.variants[label], part["gamma"]))
+            parts.append(part[part["gamma"].isin(gammas)])
+        return pd.concat(parts) if parts else runs
+
+    def curve(self, kind: str) -> pd.DataFrame:
+        """Curves of one kind of the runs in ``longest``."""
+        of_kind = self.curves[self.curves["kind"] == kind]
+        return of_kind[of_kind["point_id"].isin(self.longest["point_id"])]
+
+
+def longest(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs of the greatest length of each variant."""
+    greatest = runs.groupby("variant", observed=True)["length"].transform("max")
+    return runs[runs["length"] == greatest]
+
+
+def _complete(runs: pd.DataFrame, points: pd.DataFrame | None) -> pd.DataFrame:
+    """The runs and, after them, the points that are not there yet; status never null."""
+    whole = runs.reset_index(drop=True).copy()
+    for name in ("point_id", "cell", "gamma", "length", "seed", "status"):
+        if name not in whole:
+            whole[name] = pd.Series([None] * len(whole), dtype=object)
+    if points is not None:
+        absent = points[~points["point_id"].isin(whole["point_id"])]
+        if len(absent):
+            absent = absent.assign(status="missing")
+            whole = pd.DataFrame.from_records(
+                [*whole.to_dict("records"), *absent.to_dict("records")], columns=list(whole.columns)
+            ).infer_objects()
+    whole["status"] = whole["status"].astype(object).where(whole["status"].notna(), "missing")
+    whole["gamma"] = whole["gamma"].astype("float64")
+    whole["length"] = whole["length"].astype("int64")
+    return whole
+
+
+def _joined(frame: pd.DataFrame | None, columns: tuple[str, ...], keys: pd.DataFrame) -> pd.DataFrame:
+    """The long frame's own columns with the keys of its runs; empty where there is none."""
+    if frame is None or frame.empty:
+        empty = pd.DataFrame({name: pd.Series(dtype="float64") for name in columns})
+        empty["point_id"] = empty["point_id"].astype(object)
+        if "kind" in empty:
+            empty["kind"] = empty["kind"].astype(object)
+        return empty.merge(keys.iloc[:0], on="point_id")
+    own = frame[[c for c in columns if c in frame]]
+    return own.merge(keys, on="point_id", how="inner", validate="many_to_one")
+
+
+def from_client(client: Client, study: str, revision: int | None = None) -> Frames:
+    """Frames of a stored study: all runs, and the curves and saturation that a report draws (``Frames.drawn``).
+
+    Raises NotFound where there is no such study or revision.
+    """
+    state = client.show(study, revision)
+    runs = client.runs(study, revision)
+    points = points_frame(state.study.points()) if len(runs) < state.revision.size else None
+    frames = Frames.of(runs, title=study, points=points)
+    where = {
+        "gamma": frames.drawn["gamma"].unique().tolist(),
+        "length": frames.drawn["length"].unique().tolist(),
+    }
+    curves = client.curves(study, revision, where={**where, "status": "ok"}, kind=DRAWN_KINDS)
+    saturation = client.curves(study, revision, where=where, kind="saturation")
+    whole = Frames.of(runs, curves, saturation, title=study, points=points)
+    return replace(whole, description=state.study.description)
+
+
+# -- from rows that a worker measured ----------------------------------------------------------------------
+
+
+def from_rows(rows: pa.Table, *, title: str = "longlag") -> Frames:
+    """Frames of an Arrow table of rows, as ``longlag.workers.measure`` returns and the record files hold."""
+    runs = rows.select([f.name for f in rows.schema if not pa.types.is_list(f.type)]).to_pandas()
+    kinds = [("adjoint", True), ("delta", True), ("bound", False), ("gate_product", False)]
+    parts = [_exploded(rows, kind, quantiles) for kind, quantiles in kinds if kind in rows.column_names]
+    curves = pd.concat([p for p in parts if len(p)], ignore_index=True) if any(map(len, parts)) else None
+    return Frames.of(runs, curves, _saturation(rows), title=title)
+
+
+def _exploded(rows: pa.Table, kind: str, quantiles: bool) -> pd.DataFrame:
+    there = rows.filter(rows[kind].is_valid())
+    columns: dict[str, Any] = _long(there, lag="lag", ln_norm=kind)
+    columns |= dict.fromkeys(("q05", "q50", "q95"), np.nan)
+    if quantiles:
+        columns |= _long(there, **{q: f"{kind}_{q}" for q in ("q05", "q50", "q95")}, counted="lag")
+    return pd.DataFrame(columns).assign(kind=kind)
+
+
+def _saturation(rows: pa.Table) -> pd.DataFrame | None:
+    if "saturation_curve" not in rows.column_names:
+        return None
+    there = rows.filter(rows["saturation_curve"].is_valid())
+    return pd.DataFrame(
+        _long(there, step="saturation_step", mean="saturation_curve", ln_mean="ln_saturation_curve")
+    )
+
+
+def _long(rows: pa.Table, counted: str | None = None, **names: str) -> dict[str, np.ndarray]:
+    """List columns under each other, and the id of each value's point beside them."""
+    first = counted or next(iter(names.values()))
+    ids = rows["point_id"].to_numpy()
+    counts = rows[first].combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
+    flat = {
+        new: rows[old].combine_chunks().flatten().to_numpy(zero_copy_only=False) for new, old in names.items()
+    }
+    return {"point_id": np.repeat(ids, counts.astype(np.int64)), **flat}
+
+
+def points_frame(points: Any) -> pd.DataFrame:
+    """Points (objects with ``point_id`` and ``to_dict``) as a frame: point_id and every parameter."""
+    records = [{"point_id": p.point_id, **p.to_dict()} for p in points]
+    return pd.DataFrame.from_records(records, columns=["point_id", *PARAMETERS])

@@ -1,0 +1,245 @@
+"""The report: one HTML file that needs nothing else, and beside it a folder with its tables as CSV.
+
+``python -m longlag.analysis.report STUDY --out report.html`` writes it.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from markupsafe import Markup, escape
+
+from . import compare, coverage, curves, decay, horizon, phase, saturation
+from .command import arguments, on_study
+from .figures import FIGURES, Figure
+from .figures.sheet import picture
+from .findings import Finding, findings
+from .load import Frames, from_client
+from .tables import Table, comparisons, counts, horizons, lengths, reasons
+from .text import exact, plural
+
+if TYPE_CHECKING:
+    pass
+
+if TYPE_CHECKING:
+    from ..service.client import Client
+
+TEMPLATE = "report.html.jinja"
+
+TABLES: dict[str, tuple[str, Callable[[Frames], pd.DataFrame]]] = {
+    "coverage": ("points of every status by cell variant", coverage.table),
+    "horizon": ("horizons of every level, γ and length, with intervals and censoring", horizon.table),
+    "decay": ("decay rate, realised γ, end of the curve and gap to the bound", decay.table),
+    "phase": ("what is left over the whole sequence, and statuses, by γ and length", phase.table),
+    "compare": ("paired differences between cell variants", compare.table),
+    "saturation": (
+        "mean f' by step, with the guide of a memory cell, for the γ that are drawn",
+        saturation.table,
+    ),
+    "lag_curves": ("the curves by lag, in natural logarithms, for the γ that are drawn", curves.table),
+}
+"""CSV files beside a report: what is in them, and who computes them."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One panel as the page shows it."""
+
+    alt: str
+    source: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the page: a question, what answers it, and how it was averaged."""
+
+    name: str
+    title: str
+    question: str
+    pictures: list[Picture] = field(default_factory=list)
+    caption: str = ""
+    tables: list[Table] = field(default_factory=list)
+    more: list[Table] = field(default_factory=list)
+    missing: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that is ready to be written: the page and its tables."""
+
+    frames: Frames
+    sections: list[Section]
+    findings: list[Finding]
+    tables: dict[str, pd.DataFrame]
+    study: str | None = None
+    description: str = ""
+
+    def html(self, folder: str = "report") -> str:
+        """The page; ``folder`` is where it says that the CSV files are."""
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+
+        here = Environment(
+            loader=PackageLoader(__package__ or "longlag.analysis", "."),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        here.filters["powers"] = powers
+        files = [(name, about, len(self.tables[name])) for name, (about, _) in TABLES.items()]
+        return here.get_template(TEMPLATE).render(
+            report=self, facts=facts(self.frames), files=files, folder=folder, written=datetime.now(UTC)
+        )
+
+    def write(self, path: str | Path = "report.html") -> Path:
+        """Write the page to ``path`` and the tables into the folder beside it (``report/`` for ``report.html``).
+
+        Each file is written aside and renamed: it is there whole or not at all. Raises OSError.
+        """
+        path = Path(path)
+        folder = path.with_suffix("") if path.suffix else path.with_name(f"{path.name}_tables")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, table in self.tables.items():
+            _replace(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.9g"))
+        _replace(path, self.html(folder.name))
+        return path
+
+
+def write_report(
+    client: Client, study: str, path: str | Path = "report.html", revision: int | None = None
+) -> Path:
+    """Read a study through its client, and write its report. Returns the path of the page."""
+    frames = from_client(client, study, revision)
+    return report_of(frames, study=study).write(path)
+
+
+def build_report(
+    runs: pd.DataFrame,
+    curves: pd.DataFrame | None = None,
+    saturation: pd.DataFrame | None = None,
+    title: str = "longlag",
+    *,
+    points: pd.DataFrame | None = None,
+    description: str = "",
+    study: str | None = None,
+) -> Report:
+    """A report of the frames that a client returns; see ``load`` for what they hold.
+
+    ``points``: every point of the study, so that those without a run are counted as missing. ``study``: the name
+    under which a store has it, for the commands that the page suggests.
+    """
+    frames = Frames.of(runs, curves, saturation, title=title, points=points)
+    return report_of(frames, study=study, description=description)
+
+
+def report_of(frames: Frames, *, study: str | None = None, description: str = "") -> Report:
+    """A report of frames that are loaded."""
+    tables = {name: compute(frames) for name, (_, compute) in TABLES.items()}
+    sections = [_coverage(frames, tables["coverage"])]
+    for figure in FIGURES.values():
+        section = _section(frames, figure)
+        if figure.name == "horizons" and section.missing is None:
+            section.tables.append(horizons(frames, tables["horizon"], tables["decay"]))
+            section.more.append(lengths(tables["horizon"]))
+        sections.append(section)
+    if len(tables["compare"]):
+        sections.append(_compare(frames, tables["compare"]))
+    return Report(frames, sections, findings(frames), tables, study, description or frames.description)
+
+
+def _section(frames: Frames, figure: Figure) -> Section:
+    reason = figure.missing(frames)
+    if reason:
+        return Section(figure.name, figure.title, figure.question, missing=reason)
+    pictures = []
+    for panel in figure.panels(frames):
+        data = base64.b64encode(picture(panel)).decode()
+        width, height = (round(96 * inches) for inches in panel.size)
+        pictures.append(Picture(panel.alt, f"data:image/svg+xml;base64,{data}", width, height))
+    return Section(figure.name, figure.title, figure.question, pictures, figure.caption(frames))
+
+
+def _coverage(frames: Frames, table: pd.DataFrame) -> Section:
+    section = Section("coverage", "What was run", "How many points are there, and what came of them?")
+    section.tables.append(counts(table))
+    if len(why := coverage.details(frames)):
+        section.tables.append(reasons(why))
+    return section
+
+
+def _compare(frames: Frames, table: pd.DataFrame) -> Section:
+    caption = (
+        "Differences are taken seed by seed between points that are equal in γ, length, weights and "
+        "inputs, and then "
+        "averaged: mean and 95 % t-interval over the seeds that both have. A positive difference of "
+        "decay rates "
+        "(natural logarithm a lag) means that the error lives longer."
+    )
+    return Section(
+        "compare",
+        "What a change does",
+        "Which variant carries the error farther, at the same γ and the same seeds?",
+        caption=caption,
+        tables=[comparisons(compare.headline(frames, table))],
+        more=[comparisons(compare.longest_only(table))],
+    )
+
+
+def powers(text: str) -> Markup:
+    """``10^−48.4`` and ``γ^ℓ`` with their exponents raised."""
+    return Markup(re.sub(r"\^([−\d.,]*[\dℓ])", r"<sup>\1</sup>", str(escape(text))))
+
+
+def facts(frames: Frames) -> list[str]:
+    """The study in a line: points, variants, γ, T, seeds."""
+    runs = frames.runs
+    gammas, lengths_ = runs["gamma"].dropna(), sorted(runs["length"].unique())
+    parts = [plural(len(runs), "point"), plural(len(frames.variants), "cell variant")]
+    if len(gammas):
+        low, high = gammas.min(), gammas.max()
+        parts.append(f"γ = {exact(low)}" if low == high else f"γ from {exact(low)} to {exact(high)}")
+    if len(lengths_):
+        shown = [f"{v:,}" for v in lengths_]
+        parts.append(f"T = {', '.join(shown if len(shown) < 7 else [*shown[:3], '…', shown[-1]])}")
+    parts.append(plural(int(runs["seed"].nunique()), "seed"))
+    return parts
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file aside in its folder and rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the report of a stored study."""
+    parser = arguments("report", "The report of a study: one HTML file, and its tables as CSV beside it.")
+    parser.add_argument(
+        "--out", type=Path, default=Path("report.html"), metavar="FILE", help="default: report.html"
+    )
+    given = parser.parse_args(argv)
+
+    def write(frames: Frames) -> None:
+        print(f"wrote {report_of(frames, study=given.study).write(given.out)}")
+
+    return on_study(given, write)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,350 @@
+"""The command line: one verb each. Only typer is imported at the top; what a verb needs, it imports itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import __version__, options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .options import Options
+
+app = typer.Typer(
+    cls=options.Verbs,
+    help="How far back does the gradient of a recurrent network really reach? Studies over γ, length and cell.",
+    epilog="Start with: longlag run examples/long_term_dependence.toml",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    return options.run(app, arguments)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"longlag {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def common(
+    ctx: typer.Context,
+    data: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Folder of the store [LONGLAG_DATA, ./longlag-data].")
+    ] = None,
+    db: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Database of the index [LONGLAG_DB, SQLite in the store]."),
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option(metavar="WHERE", help="local, inline, auto, host:port [LONGLAG_RAY, local].")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Compute on so many workers [LONGLAG_WORKERS, every core]."),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Memory of a worker, as 512MiB or 2GiB [LONGLAG_MEMORY, 1GiB]."),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress, summaries or hints: results and errors only.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+        raise typer.Exit(2)
+
+
+# ---- arguments and options that several verbs have
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="A study file.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a study in the store.")]
+NameOrJob = Annotated[str, typer.Argument(metavar="NAME|JOB", help="Name of a study, or id of a job.")]
+Page = Annotated[Path, typer.Option("--report", metavar="FILE", help="Where the report goes.")]
+Revision = Annotated[
+    int | None, typer.Option(metavar="N", help="An older revision of the study [the newest].")
+]
+Csv = Annotated[bool, typer.Option("--csv", help="CSV on standard output, with every digit.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output: an array of objects.")]
+Parquet = Annotated[Path | None, typer.Option("--parquet", metavar="FILE", help="Write a Parquet file.")]
+
+_REPORT = Path("report.html")
+
+# ---- compute
+
+
+@app.command(cls=options.Verb, rich_help_panel="Compute")
+def run(ctx: typer.Context, study: StudyFile, report: Page = _REPORT) -> None:
+    """Compute what a study lacks; then summary and report.
+
+    Only points that are not in the store are computed. Ctrl-C stops it and keeps what is done; where another
+    process is at work on the study, this one waits for it.
+    """
+    from .complete import complete
+    from .service.study import Study
+
+    wanted, client = Study.from_file(study), ctx.obj.client()
+    ctx.obj.screen.say(f"{wanted.name}: {wanted.size:,} points", *filter(None, [wanted.description]))
+    raise typer.Exit(complete(ctx.obj, client, wanted.name, lambda show: client.run(wanted, show), report))
+
+
+@app.command(cls=options.Verb, rich_help_panel="Compute")
+def resume(ctx: typer.Context, name: NameOrJob, report: Page = _REPORT) -> None:
+    """Go on with a study that was stopped.
+
+    As run, for a study that is in the store: its newest revision.
+    """
+    from .complete import complete
+
+    client = ctx.obj.client()
+    raise typer.Exit(complete(ctx.obj, client, name, lambda show: client.resume(name, show), report))
+
+
+@app.command(cls=options.Verb, rich_help_panel="Compute")
+def submit(ctx: typer.Context, study: StudyFile) -> None:
+    """Start a job that goes on without this terminal."""
+    from .pages import change
+    from .service.study import Study
+
+    given: Options = ctx.obj
+    job = given.client().submit(Study.from_file(study))
+    given.screen.result(f"job {job.id}")
+    if job.change is not None:
+        given.screen.say(f"{job.study}, {change(job.change)}: {job.change.size:,} points")
+    given.screen.say(f"next: {given.command} jobs")
+
+
+@app.command(cls=options.Verb, rich_help_panel="Compute")
+def plan(ctx: typer.Context, study: StudyFile) -> None:
+    """Show what a run would compute, and why; runs nothing."""
+    from . import pages
+    from .service.study import Study
+
+    given: Options = ctx.obj
+    wanted, client = Study.from_file(study), given.client()
+    work = client.plan(wanted)
+    given.screen.result(*pages.plan(wanted.name, work, int(client.settings.memory), client.settings.ray))
+    given.screen.say(f"next: {given.command} {f'run {study}' if work.missing else f'report {wanted.name}'}")
+
+
+@app.command(cls=options.Verb, rich_help_panel="Compute")
+def cancel(ctx: typer.Context, name: NameOrJob) -> None:
+    """Stop the job of a study; what is done is kept."""
+    given: Options = ctx.obj
+    job = given.client().cancel(name)
+    state = job.state
+    stopping = ": its driver stops within seconds" if state == "running" else ""
+    given.screen.result(f"job {job.id} of {job.study} is {state}{stopping}")
+
+
+@app.command(cls=options.Verb, hidden=True)
+def drive(
+    ctx: typer.Context, job: Annotated[str, typer.Argument(metavar="JOB", help="Id of a job.")]
+) -> None:
+    """Drive a job in this process; submit starts this by itself."""
+    from .service.driver import drive_detached
+
+    raise typer.Exit(drive_detached(job, ctx.obj.client().settings))
+
+
+# ---- look
+
+
+@app.command(cls=options.Verb, rich_help_panel="Look")
+def studies(ctx: typer.Context) -> None:
+    """List the studies."""
+    from . import pages
+
+    given: Options = ctx.obj
+    found = given.client().studies()
+    given.screen.result(*pages.studies(found) if found else ())
+
+
+@app.command(cls=options.Verb, rich_help_panel="Look")
+def jobs(
+    ctx: typer.Context,
+    study: Annotated[str | None, typer.Argument(metavar="NAME", help="Of this study only.")] = None,
+) -> None:
+    """List the jobs, the newest first."""
+    from . import pages
+
+    given: Options = ctx.obj
+    client = given.client()
+    found = client.jobs(study)
+    given.screen.result(*pages.jobs(client, found) if found else ())
+
+
+@app.command(cls=options.Verb, rich_help_panel="Look")
+def show(ctx: typer.Context, name: Name, revision: Revision = None) -> None:
+    """Show a study: points, revisions, jobs, files, grid."""
+    from . import pages
+
+    given: Options = ctx.obj
+    client = given.client()
+    given.screen.result(*pages.study(client, client.show(name, revision)))
+
+
+@app.command(cls=options.Verb, rich_help_panel="Look")
+def query(
+    ctx: typer.Context,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT; - reads it from standard input.")],
+    csv: Csv = False,
+    json: Json = False,
+    parquet: Parquet = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Stop the query after so long.")
+    ] = None,
+    max_rows: Annotated[int | None, typer.Option(metavar="N", help="Refuse an answer of more rows.")] = None,
+) -> None:
+    """Ask the index with SQL; it can only read.
+
+    The views runs (one row a finished point) and study_runs (the same by study and revision) have the results.
+    """
+    given: Options = ctx.obj
+    text = typer.get_text_stream("stdin").read() if sql == "-" else sql
+    limits = {"timeout": timeout, "max_rows": max_rows}
+    frame = given.client().sql(text, **{name: limit for name, limit in limits.items() if limit is not None})
+    _give(given, frame, csv, json, parquet)
+
+
+@app.command(cls=options.Verb, rich_help_panel="Look")
+def curves(
+    ctx: typer.Context,
+    name: Name,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND", help="delta, adjoint, bound, gate_product; or saturation; repeatable."),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=VALUE[,VALUE]", help="Of these runs only, as cell=lstm; repeatable."),
+    ] = None,
+    revision: Revision = None,
+    csv: Csv = False,
+    json: Json = False,
+    parquet: Parquet = None,
+) -> None:
+    """Read curves by lag: one row a point, kind and lag.
+
+    For people only parameters that differ are shown; --csv, --json and --parquet have them all.
+    """
+    given: Options = ctx.obj
+    frame = given.client().curves(name, revision, _conditions(where or []), kind or None)
+    if not (csv or json or parquet):
+        from .workers.points import PARAMETERS
+
+        frame = frame.drop(columns=[p for p in PARAMETERS if frame[p].nunique(dropna=False) < 2])
+    _give(given, frame, csv, json, parquet)
+
+
+@app.command(cls=options.Verb, rich_help_panel="Look")
+def report(
+    ctx: typer.Context,
+    name: Name,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where it goes.")] = _REPORT,
+    revision: Revision = None,
+) -> None:
+    """Write the report of a study as one HTML file."""
+    given: Options = ctx.obj
+    with given.screen.busy("writing the report"):
+        page = given.client().report(name, out, revision)
+    given.screen.result(str(page))
+
+
+# ---- look after
+
+
+@app.command(cls=options.Verb, rich_help_panel="Look after")
+def check(ctx: typer.Context) -> None:
+    """Compare the index with the files.
+
+    Every byte is read. Exit code 1 where a file is missing, truncated or altered.
+    """
+    given: Options = ctx.obj
+    findings = given.client().check()
+    for finding in findings:
+        given.screen.result(f"{finding.level}: {finding.file}: {finding.text}")
+    wrong = sum(finding.level == "error" for finding in findings)
+    given.screen.say(f"{wrong:,} errors" if wrong else "no errors: index and files agree")
+    raise typer.Exit(1 if wrong else 0)
+
+
+@app.command(cls=options.Verb, rich_help_panel="Look after")
+def reindex(ctx: typer.Context) -> None:
+    """Make the index anew from the files alone."""
+    given: Options = ctx.obj
+    given.screen.result(f"the index is made anew from {given.client().reindex():,} record files")
+
+
+@app.command(cls=options.Verb, rich_help_panel="Look after")
+def rm(
+    ctx: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove a study and what only it uses."""
+    import sys
+
+    given: Options = ctx.obj
+    client = given.client()
+    size = client.show(name).revision.size
+    if not yes and sys.stdin.isatty():
+        typer.confirm(f"Remove {name} and its points ({size:,}) that no other study has?", abort=True)
+    files = client.rm(name)
+    given.screen.result(f"{name} is removed, and {len(files):,} record files")
+
+
+def _give(given: Options, frame: pd.DataFrame, csv: bool, json: bool, parquet: Path | None) -> None:
+    """A table in the form that was asked for."""
+    from . import export
+
+    if csv + json + (parquet is not None) > 1:
+        raise typer.BadParameter("give one of --csv, --json and --parquet FILE")
+    if csv:
+        export.write_csv(frame)
+    elif json:
+        export.write_json(frame)
+    elif parquet is not None:
+        export.write_parquet(frame, parquet)
+        given.screen.note(f"{len(frame):,} rows in {parquet}")
+    else:
+        given.screen.frame(frame)
+
+
+def _conditions(texts: list[str]) -> dict[str, object]:
+    """``cell=lstm`` and ``gamma=0.9,0.99`` as the client takes them."""
+    found: dict[str, object] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not equals or not name.strip():
+            raise typer.BadParameter(f"--where {text!r}: give COLUMN=VALUE or COLUMN=VALUE,VALUE")
+        several = [_value(value.strip()) for value in values.split(",")]
+        found[name.strip()] = several if len(several) > 1 else several[0]
+    return found
+
+
+def _value(text: str) -> object:
+    plain: dict[str, object] = {"true": True, "false": False, "null": None, "none": None}
+    if text.lower() in plain:
+        return plain[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

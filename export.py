@@ -1,0 +1,51 @@
+"""Tables for other programs: CSV, JSON and Parquet, with every digit."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_csv(frame: pd.DataFrame) -> None:
+    """CSV on standard output; what is null is empty."""
+    frame.to_csv(sys.stdout, index=False)
+
+
+def write_json(frame: pd.DataFrame) -> None:
+    """A JSON array of objects on standard output, one a line; an infinite number is the text "Infinity".
+
+    JSON has no infinity; PostgreSQL writes it so too.
+    """
+    names = [str(name) for name in frame.columns]
+    rows = (
+        dict(zip(names, map(_plain, row), strict=True)) for row in frame.itertuples(index=False, name=None)
+    )
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    sys.stdout.write(f"[{lines}]\n")
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """A Parquet file, there whole or not at all. Raises OSError."""
+    aside = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        frame.to_parquet(aside, index=False)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can have it."""
+    if value is None or value != value or type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value if isinstance(value, bool | int | float | str) else str(value)

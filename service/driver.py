@@ -1,0 +1,209 @@
+"""The driver: the process that holds a job and takes it down the whole road, from a grid to rows in the index."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from ..workers.errors import BadFile
+from .errors import LonglagError, first_line
+from .executors import Executor, Outcome, make_executor
+from .index import Index, RevisionInfo
+from .jobs import JobRecord, Jobs
+from .lease import Cancelled, Lease
+from .plan import Plan, plan
+from .schedule import Scheduler
+from .settings import Settings
+from .store import Store
+from .study import Study
+
+INLINE_SECONDS = 2.0
+"""Less work than that is done in the driver itself: Ray takes longer to start."""
+_WAIT_SECONDS = 0.5
+_HOPELESS = (
+    20  # losses in a row, for every shard in flight and once more: a halved shard alone makes up to 16
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is, in points; ``rate`` in points a second and ``left`` in seconds, where they are known."""
+
+    state: str
+    total: int
+    done: int
+    counts: dict[str, int] = field(default_factory=dict)
+    rate: float | None = None
+    left: float | None = None
+    message: str | None = None
+
+
+OnProgress = Callable[[Progress], object]
+
+
+def drive(job_id: str, settings: Settings, on_progress: OnProgress | None = None) -> JobRecord:
+    """Complete a job in this process: the whole road.
+
+    Raises JobConflict where another process drives it, and whatever makes it impossible; the job is then
+    ``failed``, and what is committed is kept. KeyboardInterrupt and SystemExit leave it interrupted.
+    """
+    store = Store(settings.root)
+    with closing(Index.open(settings.database)) as index, Lease(jobs := Jobs(index), job_id) as lease:
+        try:
+            store.create()
+            index.adopt(store)
+            job = jobs.get(job_id)
+            revision = index.revision(job.study, job.revision)
+            work = missing(index, revision, settings)
+            tally = Tally(work, index.counts(revision.id, revision.probes), lease, on_progress)
+            tally.report()
+            small = settings.ray == "local" and work.seconds < INLINE_SECONDS and not lease.died_before
+            if work.shards:
+                with make_executor(settings, inline=small) as executor:
+                    _travel(work, executor, index, store, tally)
+            lease.finish("done")
+        except Cancelled:
+            lease.finish("cancelled", "by request")
+        except Exception as problem:
+            lease.finish("failed", first_line(problem))
+            raise
+        return jobs.get(job_id)
+
+
+def missing(index: Index, revision: RevisionInfo, settings: Settings) -> Plan:
+    """What a revision lacks, as shards; where it lacks nothing its grid is not even expanded."""
+    complete = index.present(revision.id, revision.probes)
+    if len(complete) == revision.size:
+        return Plan((), revision.size, revision.size, settings.slots)
+    having = {probe: index.present(revision.id, [probe]) for probe in revision.probes}
+
+    def lacks(point_id: str) -> tuple[str, ...]:
+        if point_id in complete:
+            return ()
+        return tuple(probe for probe in revision.probes if point_id not in having[probe])
+
+    study = Study.from_toml(revision.toml)
+    return plan(study.points(), lacks, settings.slots, int(settings.memory))
+
+
+class Tally:
+    """Counts what has come in and tells the job's row and the caller; stops the driver when it should stop."""
+
+    def __init__(
+        self, work: Plan, counts: dict[str, int], lease: Lease, on_progress: OnProgress | None
+    ) -> None:
+        self._work = work
+        self._counts = Counter(counts)
+        del self._counts["error"]  # these are tried again
+        self._lease = lease
+        self._on_progress = on_progress
+        self._began = 0.0
+        self._delivered = 0
+        self._seconds = 0.0
+
+    def begin(self) -> None:
+        """The first shard is sent: from here on runs the time that the rate is made of."""
+        self._began = time.monotonic()
+
+    def add(self, statuses: dict[str, int], seconds: float) -> None:
+        """Points by status that have ended, and how many seconds of the estimate they were."""
+        self._counts.update(statuses)
+        self._delivered += sum(statuses.values())
+        self._seconds += seconds
+        self.report()
+
+    def report(self) -> None:
+        """Tell the job's row and the caller how far the job is."""
+        done, elapsed = self._counts.total(), time.monotonic() - self._began
+        counts = dict(self._counts)
+        self._lease.progress(done, counts, self._work.points)
+        if self._on_progress:
+            known = self._seconds > 0
+            rate = self._delivered / elapsed if known else None
+            left = elapsed * (self._work.seconds / self._seconds - 1) if known else None
+            self._on_progress(Progress("running", self._work.points, done, counts, rate, left))
+
+    def check(self) -> None:
+        """Raises LeaseLost or Cancelled where the driver should stop."""
+        self._lease.check()
+
+
+def _travel(work: Plan, executor: Executor, index: Index, store: Store, tally: Tally) -> None:
+    """Keep the executor busy until every missing point has ended, committing what comes back."""
+    schedule = Scheduler(work.shards, executor.window)
+    tally.begin()
+    while not schedule.finished:
+        tally.check()
+        for shard in schedule.next(time.monotonic()):
+            executor.submit(shard)
+        outcomes = executor.wait(_WAIT_SECONDS)
+        tally.check()
+        for outcome in outcomes:
+            _take(outcome, schedule, index, store, tally)
+        for shard_id in schedule.overdue(time.monotonic()):
+            executor.cancel(shard_id)
+            _take(
+                Outcome(shard_id, error="it gave no sign for minutes", lost=True),
+                schedule,
+                index,
+                store,
+                tally,
+            )
+
+
+def _take(outcome: Outcome, schedule: Scheduler, index: Index, store: Store, tally: Tally) -> None:
+    """One outcome: commit a receipt; queue a lost shard again, or record its last point as failed."""
+    receipt, reason = outcome.receipt, outcome.error or "its worker died"
+    if receipt is None and not outcome.lost:
+        raise DriveFailed(reason)
+    if receipt is not None:
+        try:
+            rows = store.scalars(receipt.file) if receipt.file else None
+        except (
+            BadFile
+        ) as problem:  # gone or broken between the worker and here: as if it had not been written
+            reason = str(problem)
+        else:
+            if shard := schedule.done(outcome.shard_id, time.monotonic()):
+                index.commit(receipt, rows, shard.points)
+                tally.add(Counter(receipt.counts) + Counter(error=len(receipt.errors)), shard.seconds)
+            return
+    failed = schedule.lost(outcome.shard_id, reason)
+    if schedule.losses > _HOPELESS * len(schedule.in_flight) + _HOPELESS:
+        raise DriveFailed(
+            f"{schedule.losses} workers in a row were lost, so it is not the points' fault: {reason}"
+        )
+    if failed:
+        index.fail(failed)
+        tally.add({"error": len(failed)}, 0.0)
+
+
+class DriveFailed(LonglagError, RuntimeError):
+    """No shard can be computed: the store or the set-up of the workers is at fault, and the text says how."""
+
+
+def drive_detached(job_id: str, settings: Settings) -> int:
+    """Drive in a process of its own, whose output is the job's log; returns its exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        job = drive(job_id, settings, _log)
+    except LonglagError as problem:
+        print(f"{time.strftime('%F %T')} stopped: {problem}", flush=True)
+        return 1
+    print(f"{time.strftime('%F %T')} {job.state}: {_listed(job.counts)}", flush=True)
+    return 3 if job.counts.get("error") else 0
+
+
+def _log(progress: Progress) -> None:
+    left = "" if progress.left is None else f", about {progress.left:.0f} s left"
+    print(f"{time.strftime('%F %T')} {progress.done:,} of {progress.total:,} points{left}", flush=True)
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} {status}" for status, n in counts.items())

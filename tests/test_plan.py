@@ -1,0 +1,124 @@
+"""Plans: every missing point in one shard, within the time and the memory of a worker, in few files."""
+
+import heapq
+
+import pytest
+from longlag import Study, linspace
+from longlag.service.plan import TARGET, Plan, plan
+from longlag.workers import cost
+from longlag.workers.errors import TooLarge
+from longlag.workers.probes import DEFAULT_PROBES
+from longlag.workers.task import Shard
+
+GIB = 2**30
+
+
+def nothing_there(_: str) -> tuple[str, ...]:
+    return DEFAULT_PROBES
+
+
+def large() -> Study:
+    """About two minutes of work in many shapes."""
+    return Study(
+        "s",
+        grids=[{"cell": ["simple", "lstm", "gru"]}, {"cell": "memory", "batch_size": [1, 8]}],
+        length=[16, 100, 256, 1000],
+        gamma=linspace(0.5, 1.0, 11),
+        seed=range(12),
+    )
+
+
+def plan_of(study: Study, workers: int = 2, memory: int = GIB) -> Plan:
+    return plan(study.points(), nothing_there, workers, memory)
+
+
+def test_every_missing_point_is_in_one_shard() -> None:
+    study = large()
+    ids = [point.point_id for point in study.points()]
+    there = set(ids[::3])
+    work = plan(study.points(), lambda i: () if i in there else DEFAULT_PROBES, 2, GIB)
+    planned = [point.point_id for shard in work.shards for point in shard.points]
+    assert sorted(planned) == sorted(set(ids) - there)
+    assert (work.points, work.present, work.missing) == (len(ids), len(there), len(planned))
+    assert work.lacking == {DEFAULT_PROBES: len(planned)}
+
+
+def test_a_shard_has_one_shape_and_one_set_of_probes() -> None:
+    study = large()
+    ids = [point.point_id for point in study.points()]
+    some = dict(zip(ids[::2], [("gradients",)] * len(ids), strict=False))
+    work = plan(study.points(), lambda i: some.get(i, DEFAULT_PROBES), 2, GIB)
+    for shard in work.shards:
+        assert len({point.shape for point in shard.points}) == 1
+        assert {some.get(point.point_id, DEFAULT_PROBES) for point in shard.points} == {shard.probes}
+    assert set(work.lacking) == {("gradients",), DEFAULT_PROBES}
+    assert sum(work.lacking.values()) == work.missing == len(ids)
+
+
+def test_a_shard_keeps_to_time_and_memory() -> None:
+    work = plan_of(large())
+    assert all(shard.memory <= GIB for shard in work.shards)
+    assert all(shard.seconds <= 1.01 * TARGET or len(shard.points) == 1 for shard in work.shards)
+    assert work.memory == max(shard.memory for shard in work.shards)
+    tight = cost.base_memory() + 40 * 2**20
+    small = Study("s", length=256, seed=range(50))
+    assert all(shard.memory <= tight for shard in plan_of(small, memory=tight).shards)
+    assert len(plan_of(small, memory=tight).shards) > len(plan_of(small, workers=1).shards)
+
+
+def test_the_same_points_give_the_same_shards() -> None:
+    study = Study("s", cell=["simple", "gru"], seed=range(30))
+    assert plan_of(study) == plan_of(study)
+    assert [s.shard_id for s in plan_of(study).shards] == [s.shard_id for s in plan_of(study).shards]
+
+
+def test_the_longest_begin_and_short_ones_end() -> None:
+    work = plan_of(large())
+    seconds = [shard.seconds for shard in work.shards]
+    assert seconds == sorted(seconds, reverse=True)
+    assert max(seconds[-4:]) < TARGET / 3
+
+
+@pytest.mark.parametrize("workers", [2, 3, 8])
+def test_all_workers_finish_together(workers: int) -> None:
+    work = plan_of(large(), workers)
+    ends = [0.0] * workers
+    for shard in work.shards:
+        heapq.heappush(ends, heapq.heappop(ends) + shard.seconds)
+    assert max(ends) - min(ends) < TARGET / 3
+    assert work.elapsed == pytest.approx(max(ends), rel=0.02)
+
+
+def test_many_trivial_points_are_few_files() -> None:
+    trivial = Study(
+        "s", length=1, hidden_size=1, input_size=1, output_size=1, batch_size=1, seed=range(30_000)
+    )
+    work = plan_of(trivial)
+    assert len(work.shards) < 15
+    assert sum(len(shard.points) for shard in work.shards) == 30_000
+
+
+def test_nothing_is_missing() -> None:
+    work = plan(Study("s", seed=range(3)).points(), lambda _: (), 2, GIB)
+    assert (work.shards, work.points, work.present, work.missing) == ((), 3, 3, 0)
+    assert (work.seconds, work.elapsed, work.memory) == (0, 0, 0)
+
+
+def test_a_point_beyond_memory_is_refused_with_what_to_do() -> None:
+    study = Study("s", length=10_000, hidden_size=1000, batch_size=64)
+    with pytest.raises(
+        TooLarge, match=r"length=10000.* needs about .* GiB and a worker may use 1\.00 GiB.*--memory"
+    ):
+        plan_of(study)
+    with pytest.raises(TooLarge) as caught:
+        plan_of(study)
+    enough = float(str(caught.value).split(" to ")[-1].removesuffix("GiB"))
+    assert len(plan_of(study, memory=int(enough * GIB)).shards) == 1
+    assert isinstance(caught.value, MemoryError)
+
+
+def test_estimates_are_sums_over_shards() -> None:
+    work = plan_of(large())
+    again = [Shard.of(shard.points, shard.probes) for shard in work.shards]
+    assert work.seconds == pytest.approx(sum(shard.seconds for shard in again))
+    assert tuple(again) == work.shards
