@@ -10,8 +10,6 @@ import typer
 from . import __version__, options
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .options import Options
 
 app = typer.Typer(
@@ -215,11 +213,13 @@ def query(
 
     The views runs (one row a finished point) and study_runs (the same by study and revision) have the results.
     """
+    from .export import give
+
     given: Options = ctx.obj
     text = typer.get_text_stream("stdin").read() if sql == "-" else sql
     limits = {"timeout": timeout, "max_rows": max_rows}
     frame = given.client().sql(text, **{name: limit for name, limit in limits.items() if limit is not None})
-    _give(given, frame, csv, json, parquet)
+    give(given, frame, csv, json, parquet)
 
 
 @app.command(cls=options.Verb, rich_help_panel="Look")
@@ -243,13 +243,15 @@ def curves(
 
     For people only parameters that differ are shown; --csv, --json and --parquet have them all.
     """
+    from .export import give
+
     given: Options = ctx.obj
-    frame = given.client().curves(name, revision, _conditions(where or []), kind or None)
+    frame = given.client().curves(name, revision, options.conditions(where or []), kind or None)
     if not (csv or json or parquet):
         from .workers.points import PARAMETERS
 
         frame = frame.drop(columns=[p for p in PARAMETERS if frame[p].nunique(dropna=False) < 2])
-    _give(given, frame, csv, json, parquet)
+    give(given, frame, csv, json, parquet)
 
 
 @app.command(cls=options.Verb, rich_help_panel="Look")
@@ -307,44 +309,3 @@ def rm(
         typer.confirm(f"Remove {name} and its points ({size:,}) that no other study has?", abort=True)
     files = client.rm(name)
     given.screen.result(f"{name} is removed, and {len(files):,} record files")
-
-
-def _give(given: Options, frame: pd.DataFrame, csv: bool, json: bool, parquet: Path | None) -> None:
-    """A table in the form that was asked for."""
-    from . import export
-
-    if csv + json + (parquet is not None) > 1:
-        raise typer.BadParameter("give one of --csv, --json and --parquet FILE")
-    if csv:
-        export.write_csv(frame)
-    elif json:
-        export.write_json(frame)
-    elif parquet is not None:
-        export.write_parquet(frame, parquet)
-        given.screen.note(f"{len(frame):,} rows in {parquet}")
-    else:
-        given.screen.frame(frame)
-
-
-def _conditions(texts: list[str]) -> dict[str, object]:
-    """``cell=lstm`` and ``gamma=0.9,0.99`` as the client takes them."""
-    found: dict[str, object] = {}
-    for text in texts:
-        name, equals, values = text.partition("=")
-        if not equals or not name.strip():
-            raise typer.BadParameter(f"--where {text!r}: give COLUMN=VALUE or COLUMN=VALUE,VALUE")
-        several = [_value(value.strip()) for value in values.split(",")]
-        found[name.strip()] = several if len(several) > 1 else several[0]
-    return found
-
-
-def _value(text: str) -> object:
-    plain: dict[str, object] = {"true": True, "false": False, "null": None, "none": None}
-    if text.lower() in plain:
-        return plain[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

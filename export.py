@@ -1,4 +1,4 @@
-"""Tables for other programs: CSV, JSON and Parquet, with every digit."""
+"""Tables as they leave: aligned for people; CSV, JSON and Parquet, with every digit, for programs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import typer
+
 if TYPE_CHECKING:
     import pandas as pd
+
+    from .options import Options
+
+
+def give(options: Options, frame: pd.DataFrame, csv: bool, json: bool, parquet: Path | None) -> None:
+    """A table in the form that was asked for: for people, unless another is. Raises BadParameter for several."""
+    if csv + json + (parquet is not None) > 1:
+        raise typer.BadParameter("give one of --csv, --json and --parquet FILE")
+    if csv:
+        write_csv(frame)
+    elif json:
+        write_json(frame)
+    elif parquet is not None:
+        write_parquet(frame, parquet)
+        options.screen.note(f"{len(frame):,} rows in {parquet}")
+    else:
+        options.screen.frame(frame)
 
 
 def write_csv(frame: pd.DataFrame) -> None:

@@ -162,3 +162,27 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> int:
         sys.stderr.write("stopped\n")
         return 130
     return code if isinstance(code, int) else 0
+
+
+def conditions(texts: list[str]) -> dict[str, object]:
+    """``cell=lstm`` and ``gamma=0.9,0.99`` as the client takes them."""
+    found: dict[str, object] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not equals or not name.strip():
+            raise typer.BadParameter(f"--where {text!r}: give COLUMN=VALUE or COLUMN=VALUE,VALUE")
+        several = [_value(value.strip()) for value in values.split(",")]
+        found[name.strip()] = several if len(several) > 1 else several[0]
+    return found
+
+
+def _value(text: str) -> object:
+    plain: dict[str, object] = {"true": True, "false": False, "null": None, "none": None}
+    if text.lower() in plain:
+        return plain[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -59,7 +59,7 @@ def statuses(frames: Frames) -> list[Line]:
     order = dict.fromkeys(s for s in ("ok", *found.index) if s in found)
     lines = [Line("status  " + ", ".join(f"{found[s]:,} {s}" for s in order), "bold")]
     for row in coverage.details(frames, most=6).to_dict("records"):
-        where = f"{row['variant']}, γ = {row['gammas']}, T = {row['lengths']}"
+        where = f"{row['variant']}, γ = {_listed(row['gammas'])}, T = {_listed(row['lengths'])}"
         style = "red" if row["status"] == "error" else "yellow"
         lines.append(Line(f"  {row['points']:,} {row['status']}: {where}: {row['example']}", style))
     return lines
@@ -84,7 +84,7 @@ def _blocks(frames: Frames) -> list[_Block]:
 
 
 def _block(frames: Frames, block: _Block, horizons: _Cells, rates: _Rates, width: int) -> Iterator[Line]:
-    from .analysis.text import exact, plural
+    from .analysis.text import plural
 
     shown = block.variants[:_MOST_VARIANTS]
     bounds = {frames.variants[label].bounded for label in shown}
@@ -94,7 +94,7 @@ def _block(frames: Frames, block: _Block, horizons: _Cells, rates: _Rates, width
     def rows(gammas: Sequence[float]) -> list[list[str]]:
         at = [dict(zip(block.gammas, block.nominal, strict=True))[g] for g in gammas]
         return [
-            ["γ", *map(exact, gammas)],
+            ["γ", *_short(gammas)],
             [name, *map(_bound_horizon, at)],
             *([label, *(horizons.get((label, g), "") for g in gammas)] for label in shown),
             [name, *(_rate(_ln(n), n) for n in at)],
@@ -114,7 +114,7 @@ def _block(frames: Frames, block: _Block, horizons: _Cells, rates: _Rates, width
     yield Line("decay rate: slope of ln ‖adjoint‖ by lag", "italic")
     yield Line(second, "cyan")
     yield from map(Line, two)
-    for remark in _remarks(frames, block, shown, gammas, " ".join(one)):
+    for remark in _remarks(frames, block, shown, gammas, " ".join([*one, *two])):
         yield Line(remark, "dim")
 
 
@@ -191,6 +191,18 @@ def _marks(frames: Frames) -> dict[tuple[str, float], str]:
     return {(row["variant"], row["gamma"]): phase.mark(row) or "–" for row in rows}
 
 
+def _short(gammas: Sequence[float]) -> list[str]:
+    """γ with as few digits as tell them apart, at least four."""
+    texts = ([f"{gamma:.{digits}g}" for gamma in gammas] for digits in range(4, 18))
+    return next(text for text in texts if len(set(text)) == len(gammas))
+
+
+def _listed(values: str) -> str:
+    """``0.1, 0.2, 0.3``, or ``0.1 … 0.7 (21 values)`` where they are many."""
+    several = values.split(", ")
+    return values if len(several) < 7 else f"{several[0]} … {several[-1]} ({len(several)} values)"
+
+
 def _rate(value: float | str, nominal: float) -> str:
     """A rate to two decimals, or three in the columns where γ is near 1, without a zero before the point."""
     from .analysis.text import fixed
@@ -208,7 +220,7 @@ def _bound_horizon(nominal: float) -> str:
         return "–"
     if nominal >= 1:
         return "∞"
-    return lags(math.log(0.01) / math.log(nominal)) if nominal > 0 else "0"
+    return lags(math.log(0.01) / math.log(nominal) if nominal > 0 else 1.0)
 
 
 def _ln(nominal: float) -> float:

@@ -16,12 +16,12 @@ def number(value: float, digits: int = 2) -> str:
         return "∞" if value > 0 else f"{MINUS}∞"
     if value == 0:
         return "0"
-    size = abs(float(f"{value:.{digits - 1}e}"))
+    size, decade = abs(value), math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
     if size >= 1e15 or size < 1e-4:
         mantissa, exponent = f"{size:.{max(digits - 1, 0)}e}".split("e")
         text = f"{mantissa}e{int(exponent)}".replace("e-", f"e{MINUS}")
     else:
-        text = f"{size:,.{max(digits - 1 - math.floor(math.log10(size)), 0)}f}"
+        text = f"{size:,.{max(digits - 1 - decade, 0)}f}"
     return (MINUS if value < 0 and any(c in "123456789" for c in text) else "") + text
 
 

@@ -130,7 +130,9 @@ def columns() -> Iterable[str]:
 
 def _columns(some: Sequence[Column]) -> Iterable[str]:
     head = ["column", "type", "unit", "meaning", "source"]
-    yield from _table(head, [[f"`{c.name}`", f"`{c.type}`", c.unit or "–", c.doc, c.source or "–"] for c in some])
+    yield from _table(
+        head, [[f"`{c.name}`", f"`{c.type}`", c.unit or "–", c.doc, c.source or "–"] for c in some]
+    )
 
 
 def settings() -> Iterable[str]:
@@ -160,18 +162,28 @@ def index() -> Iterable[str]:
 
 def client() -> Iterable[str]:
     """Public methods of the client."""
-    yield "```python"
-    for name, method in inspect.getmembers(Client, inspect.isfunction):
-        if name == "__init__" or not name.startswith("_"):
-            call = "Client" if name == "__init__" else f"client.{name}"
-            summary = (inspect.getdoc(method) or "").split("\n")[0]
-            yield f"{call}{_signature(method)}" + (f"\n    # {summary}" if summary else "")
-    yield "```"
+    methods = inspect.getmembers(Client, inspect.isfunction)
+    calls = [
+        (
+            "Client",
+            Client.__init__,
+            "settings; what is not given comes from the environment, or is the default",
+        )
+    ]
+    calls += [(f"client.{name}", method, "") for name, method in methods if not name.startswith("_")]
+    rows = [[f"`{name}{_signature(method)}`", doc or _summary(method)] for name, method, doc in calls]
+    yield from _table(["call", "meaning"], rows)
 
 
 def _signature(method: Callable[..., Any]) -> str:
-    inner = list(inspect.signature(method).parameters.values())[1:]
-    return str(inspect.Signature(inner)).replace("'", "")
+    """Names and defaults of the parameters, without types."""
+    given = [p.replace(annotation=p.empty) for p in inspect.signature(method).parameters.values()]
+    return str(inspect.Signature(given[1:])).replace("PosixPath", "").replace("'", '"')
+
+
+def _summary(method: Callable[..., Any]) -> str:
+    """The first paragraph of a docstring."""
+    return (inspect.getdoc(method) or "").split("\n\n")[0].replace("``", "`")
 
 
 PARTS: dict[str, Callable[[], Iterable[str]]] = {

@@ -60,7 +60,7 @@ class Client:
         memory: str | int | None = None,
     ) -> None:
         self.settings = Settings.read(data=data, db=db, ray=ray, workers=workers, memory=memory)
-        self._store = Store(self.settings.root)
+        self.store = Store(self.settings.root)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(data={self.settings.data!r}, ray={self.settings.ray!r})"
@@ -82,6 +82,7 @@ class Client:
         Shows a progress bar unless ``on_progress`` is given. Ctrl-C stops it, ``resume`` goes on. Raises
         JobConflict while a job of another revision runs, and whatever made the job fail.
         """
+        _check_study(study)
         if on_progress is None:
             with ProgressBar(study.name) as bar:
                 return self.run(study, bar)
@@ -121,12 +122,11 @@ class Client:
 
     def _request(self, study: Study) -> tuple[JobRecord, RevisionInfo, bool]:
         """The job that completes a study; what the submission changed; whether nobody is at work on the job."""
-        if not isinstance(study, Study):
-            raise InvalidStudy(f"{study!r} is no study: give Study(...), or Study.from_file(PATH)")
-        self._store.create()
+        _check_study(study)
+        self.store.create()
         with closing(Index.open(self.settings.database)) as index:
             change = index.add_revision(study)
-            self._store.write_revision(study.name, change.revision, change.toml)
+            self.store.write_revision(study.name, change.revision, change.toml)
             jobs = Jobs(index)
             record, new = jobs.create(study.name, change.id, change.size)
             if record.cancel_requested and (record.state == "interrupted" or release_dead(jobs, record)):
@@ -136,6 +136,7 @@ class Client:
 
     def plan(self, study: Study) -> Plan:
         """What completing a study would compute, and why; nothing is run, made or changed."""
+        _check_study(study)
         settings = self.settings
         try:
             with self._index() as index:
@@ -213,7 +214,7 @@ class Client:
         kinds = curves.kinds_of(kind)
         with self._index() as index:
             files = index.record_files(name, revision, where, curves.KINDS[kinds[0]].probe)
-        return curves.read(self._store, files, kinds)
+        return curves.read(self.store, files, kinds)
 
     def sql(self, text: str, timeout: float = 30.0, max_rows: int = 100_000) -> pd.DataFrame:
         """The rows of one SELECT, which can only read: views ``runs`` and ``study_runs`` have the results.
@@ -228,23 +229,23 @@ class Client:
     def check(self) -> list[Finding]:
         """Compare the index with the files, reading every byte; an empty list is a clean bill. Changes nothing."""
         with self._index() as index:
-            return index.check(self._store)
+            return index.check(self.store)
 
     def reindex(self) -> int:
         """Make the index anew from the files alone; returns how many record files there are."""
-        if not self._store.exists():
+        if not self.store.exists():
             raise NotFound(
                 f"there is no store at {self.settings.data}: say where it is (--data, LONGLAG_DATA)"
             )
         with closing(Index.open(self.settings.database)) as index:
-            return index.reindex(self._store)
+            return index.reindex(self.store)
 
     def rm(self, name: str) -> list[str]:
         """Remove a study, its jobs, and what no other study uses; returns the record files that were deleted."""
         with self._index():  # so that nothing is made where there is nothing
             pass
         with closing(Index.open(self.settings.database)) as index:
-            return index.remove_study(name, self._store)
+            return index.remove_study(name, self.store)
 
     @contextmanager
     def _index(self) -> Iterator[Index]:
@@ -256,6 +257,11 @@ class Client:
         with self._index() as index:
             record = _find(Jobs(index).list(), name)
         return record.study if record else name
+
+
+def _check_study(study: object) -> None:
+    if not isinstance(study, Study):
+        raise InvalidStudy(f"{study!r} is no study: give Study(...), or Study.from_file(PATH)")
 
 
 def _find(jobs: list[JobRecord], job_id: str) -> JobRecord | None:

@@ -102,19 +102,20 @@ class Tally:
         del self._counts["error"]  # these are tried again
         self._lease = lease
         self._on_progress = on_progress
-        self._began = 0.0
+        self._began, self._slots = 0.0, 1
         self._delivered = 0
-        self._seconds = 0.0
+        self._estimated, self._taken = 0.0, 0.0
 
-    def begin(self) -> None:
-        """The first shard is sent: from here on runs the time that the rate is made of."""
-        self._began = time.monotonic()
+    def begin(self, slots: int) -> None:
+        """The first shard is sent, to one of so many workers: from here on runs the time of the rate."""
+        self._began, self._slots = time.monotonic(), slots
 
-    def add(self, statuses: dict[str, int], seconds: float) -> None:
-        """Points by status that have ended, and how many seconds of the estimate they were."""
+    def add(self, statuses: dict[str, int], estimated: float = 0.0, taken: float = 0.0) -> None:
+        """Points by status that have ended, and how many seconds of a worker they were, estimated and taken."""
         self._counts.update(statuses)
         self._delivered += sum(statuses.values())
-        self._seconds += seconds
+        self._estimated += estimated
+        self._taken += taken
         self.report()
 
     def report(self) -> None:
@@ -123,10 +124,16 @@ class Tally:
         counts = dict(self._counts)
         self._lease.progress(done, counts, self._work.points)
         if self._on_progress:
-            known = self._seconds > 0
-            rate = self._delivered / elapsed if known else None
-            left = elapsed * (self._work.seconds / self._seconds - 1) if known else None
-            self._on_progress(Progress("running", self._work.points, done, counts, rate, left))
+            rate = self._delivered / elapsed if self._delivered else None
+            self._on_progress(Progress("running", self._work.points, done, counts, rate, self._left(elapsed)))
+
+    def _left(self, elapsed: float) -> float | None:
+        """Seconds left: at first by how right the estimates were, in the end by how long it has taken so far."""
+        if not self._estimated:
+            return None
+        share = self._estimated / self._work.seconds
+        by_workers = (self._work.seconds / self._estimated - 1) * self._taken / self._slots
+        return (1 - share) * (elapsed + by_workers)
 
     def check(self) -> None:
         """Raises LeaseLost or Cancelled where the driver should stop."""
@@ -136,7 +143,7 @@ class Tally:
 def _travel(work: Plan, executor: Executor, index: Index, store: Store, tally: Tally) -> None:
     """Keep the executor busy until every missing point has ended, committing what comes back."""
     schedule = Scheduler(work.shards, executor.window)
-    tally.begin()
+    tally.begin(executor.slots)
     while not schedule.finished:
         tally.check()
         for shard in schedule.next(time.monotonic()):
@@ -171,7 +178,8 @@ def _take(outcome: Outcome, schedule: Scheduler, index: Index, store: Store, tal
         else:
             if shard := schedule.done(outcome.shard_id, time.monotonic()):
                 index.commit(receipt, rows, shard.points)
-                tally.add(Counter(receipt.counts) + Counter(error=len(receipt.errors)), shard.seconds)
+                statuses = Counter(receipt.counts) + Counter(error=len(receipt.errors))
+                tally.add(statuses, shard.seconds, receipt.seconds)
             return
     failed = schedule.lost(outcome.shard_id, reason)
     if schedule.losses > _HOPELESS * len(schedule.in_flight) + _HOPELESS:
@@ -180,7 +188,7 @@ def _take(outcome: Outcome, schedule: Scheduler, index: Index, store: Store, tal
         )
     if failed:
         index.fail(failed)
-        tally.add({"error": len(failed)}, 0.0)
+        tally.add({"error": len(failed)})
 
 
 class DriveFailed(LonglagError, RuntimeError):
@@ -196,6 +204,9 @@ def drive_detached(job_id: str, settings: Settings) -> int:
     except LonglagError as problem:
         print(f"{time.strftime('%F %T')} stopped: {problem}", flush=True)
         return 1
+    except SystemExit:
+        print(f"{time.strftime('%F %T')} stopped by a signal: 'longlag resume' goes on", flush=True)
+        raise
     print(f"{time.strftime('%F %T')} {job.state}: {_listed(job.counts)}", flush=True)
     return 3 if job.counts.get("error") else 0
 

@@ -106,7 +106,7 @@ class Lease:
 def is_dead(job: JobRecord) -> bool:
     """Whether the job's driver was a process of this machine that is no more; its lease need not be waited for."""
     where, pid = (job.owner or "").rpartition(":")[0].rpartition(":")[::2]
-    return job.state == "running" and where == _here() and pid.isdecimal() and not _alive(int(pid))
+    return job.state == "running" and where == _here() and pid.isdecimal() and not is_alive(int(pid))
 
 
 def release_dead(jobs: Jobs, job: JobRecord) -> bool:
@@ -123,7 +123,8 @@ def _here() -> str:
     return f"{socket.gethostname()}:{boot}"
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether this machine has a process of that number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -21,7 +21,7 @@ from ..workers.task import Shard
 TARGET = 1.5
 """Seconds of work in a shard, where memory allows."""
 _FINE = 4
-_LARGEST = 20_000
+_LARGEST = 10_000
 """Points in a shard at most: what is sent to a worker stays small."""
 
 

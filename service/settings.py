@@ -25,7 +25,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
     data: str = Field("./longlag-data", description="folder of the store; made absolute")
-    db: str = Field("", description="SQLAlchemy URL of the index; default: index.sqlite in the data folder")
+    db: str = Field(
+        "", repr=False, description="SQLAlchemy URL of the index; default: index.sqlite in the data folder"
+    )
     ray: str = Field(
         "local", description="local, inline (no Ray, this process), auto, or host:port of a cluster's head"
     )

@@ -102,13 +102,10 @@ def test_a_node_is_killed_and_the_rows_are_those_of_an_undisturbed_run(
     client = Client(data=str(tmp_path / "shared"), db=postgres_url, ray=nodes.address)
     job = client.submit(STUDY)
     try:
-        until(lambda: job.progress().done, 30, "the first shard")
-        until(
-            lambda: any("shard" in name for name in nodes.names("second")), 10, "a shard on the second node"
-        )
+        until(lambda: "ray::shard" in nodes.names("second"), 60, "a shard on the second node")
+        assert {"raylet", "ray::shard"} <= set(nodes.kill("second"))
         assert job.progress().done < STUDY.size
-        assert "raylet" in nodes.kill("second")
-        job.wait(timeout=60)
+        job.wait(timeout=120)
     finally:
         if job.state not in ("done", "failed"):
             job.cancel()

@@ -410,10 +410,10 @@ def test_ray_ends_with_its_driver(tmp_path: Path) -> None:
     everything = descendants(process)
     shared = set(Path("/dev/shm").iterdir())
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert psutil.wait_procs(everything, timeout=10)[1] == []
     assert set(Path("/dev/shm").iterdir()) <= shared
-    assert not list(Path("/tmp").glob(f"longlag-{process.pid}-*"))
+    assert not list(Path("/tmp").glob(f"longlag-ray-{process.pid}-*"))
     record = Client(tmp_path / "store").jobs()[0]
     assert (record.state, record.owner) == ("interrupted", None)
 

@@ -154,7 +154,7 @@ def key_above(axes: Axes, handles: list[Any]) -> None:
         columnspacing=1.4,
         labelspacing=0.3,
     )
-    axes.set_title(axes.get_title(loc="left"), pad=7 + 12.5 * rows)
+    axes.set_title(axes.get_title(loc="left"), pad=6 + 12.5 * rows)
 
 
 def spread(positions: list[float], gap: float, low: float, high: float) -> list[float]:

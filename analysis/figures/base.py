@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ..load import Frames
@@ -39,6 +40,8 @@ class Panel:
     alt: str
     draw: Callable[[Axes], None]
     size: tuple[float, float] = PANEL
+    right: float = 0.52
+    """Inches to the right of the axes, for the names of curves."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,15 @@ class Figure:
 
 
 def key_shape(labels: list[str]) -> tuple[int, int]:
-    """Columns and rows of a legend with these labels over a panel."""
-    columns = min(max(75 // (max(map(len, labels)) + 8), 1), 4)
-    return columns, -(-len(labels) // columns)
+    """Columns and rows of a legend over a panel: as many columns as its words leave room for."""
+    sizes = [len(label.replace("$^ℓ$", "ℓ")) for label in labels]
+    for columns in (4, 3, 2):
+        rows, large = divmod(len(sizes), columns)  # as matplotlib fills them, the first ones fuller
+        starts = [i * rows + min(i, large) for i in range(columns + 1)]
+        widths = [max(sizes[i:j], default=0) + 8 for i, j in pairwise(starts)]
+        if sum(widths) <= 64 and len(sizes) >= columns:
+            return columns, rows + (large > 0)
+    return 1, len(labels)
 
 
 def tall(labels: list[str]) -> tuple[float, float]:

@@ -46,9 +46,8 @@ def _panel(variant: Variant, table: pd.DataFrame) -> Panel:
     odd = int(table[[s for s in phase.STATUSES if s != "ok"]].to_numpy().sum())
     alt = f"Map of γ against T for the {variant.noun}: {spoken}" + (f"; {odd} points not ok." if odd else ".")
     rows = table["length"].nunique()
-    return Panel(
-        variant.label, alt, lambda axes: _draw(axes, table), (PANEL[0], 1.25 + 0.34 * min(max(rows, 2), 12))
-    )
+    size = (PANEL[0], 0.9 + 0.34 * min(max(rows, 2), 12))
+    return Panel(variant.label, alt, lambda axes: _draw(axes, table), size, right=0.1)
 
 
 def _draw(axes: Axes, table: pd.DataFrame) -> None:

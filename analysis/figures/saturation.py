@@ -87,9 +87,7 @@ def _log10(values: Floats) -> Floats:
 def _formula(law: saturation.Law) -> str:
     one = saturation.closed_form(np.ones(1), law)
     assert one is not None
-    return (
-        f"{number(float(one[0]), 3)}/t at γ = 1" if law.biased else f"{number(float(one[0]), 3)}/√t at γ = 1"
-    )
+    return f"{number(float(one[0]), 3)}/t, γ = 1" if law.biased else f"{number(float(one[0]), 3)}/√t, γ = 1"
 
 
 def _others(frames: Frames, others: list[Variant], table: pd.DataFrame) -> Panel:

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..load import Frames
-from .base import GRID, INK, MUTED, PAPER, Figure, Panel
+from .base import GRID, INK, MUTED, PANEL, PAPER, Figure, Panel, key_shape
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Sheet
 
 _DARK = {INK: "#e8eaed", MUTED: "#a3acb6", GRID: "#3a424b", PAPER: "#16191d"}
 _ROLE = {INK: "--ink", MUTED: "--muted", GRID: "--grid", PAPER: "--paper"}
+
+LEFT, BOTTOM, TOP, KEY_ROW = 0.67, 0.52, 0.36, 0.175
+"""Margins of a panel in inches, and what each row of its legend takes."""
 
 _STYLE: dict[str, Any] = {
     "font.size": 9.5,
@@ -76,8 +78,8 @@ def picture(panel: Panel, format: str = "svg") -> bytes:
     from matplotlib.figure import Figure as Sheet
 
     with style():
-        sheet = Sheet(figsize=panel.size, layout="constrained", dpi=96 if format == "svg" else 160)
-        _place(sheet.add_subplot(), panel)
+        sheet = Sheet(figsize=panel.size, dpi=96 if format == "svg" else 160)
+        _place(sheet, panel, 0.0, 0.0)
         return _bytes(sheet, format)
 
 
@@ -93,17 +95,26 @@ def save(figure: Figure, frames: Frames, path: Path) -> None:
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
     heights = [max(panel.size[1] for panel in row) for row in rows]
     with style():
-        sheet = Sheet(figsize=(columns * panels[0].size[0], sum(heights)), layout="constrained", dpi=160)
-        grid = sheet.add_gridspec(len(rows), columns, height_ratios=heights)
-        for i, row in enumerate(rows):
+        sheet = Sheet(figsize=(columns * PANEL[0], sum(heights)), dpi=160)
+        bottom = sum(heights)
+        for row, height in zip(rows, heights, strict=True):
+            bottom -= height
             for j, panel in enumerate(row):
-                _place(sheet.add_subplot(grid[i, j]), panel)
+                _place(sheet, panel, j * PANEL[0], bottom)
         path.write_bytes(_bytes(sheet, path.suffix.lower().lstrip(".")))
 
 
-def _place(axes: Axes, panel: Panel) -> None:
+def _place(sheet: Sheet, panel: Panel, left: float, bottom: float) -> None:
+    """Draw a panel with its lower left corner at (left, bottom) inches. The margins are fixed: panels line up, and
+    no layout has to be computed, which would take as long as the drawing."""
+    (W, H), (width, height) = sheet.get_size_inches(), panel.size
+    axes = sheet.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_title(panel.title)
     panel.draw(axes)
+    legend = axes.get_legend()
+    rows = key_shape([text.get_text() for text in legend.get_texts()])[1] if legend else 0
+    inside = (width - LEFT - panel.right, height - BOTTOM - TOP - KEY_ROW * rows)
+    axes.set_position(((left + LEFT) / W, (bottom + BOTTOM) / H, inside[0] / W, inside[1] / H))
 
 
 def _bytes(sheet: Sheet, format: str) -> bytes:

@@ -32,6 +32,8 @@ class Outcome:
 class Executor(Protocol):
     """Takes shards, gives outcomes: one for every submitted shard that is not cancelled, in any order."""
 
+    slots: int
+    """How many shards are computed at once."""
     window: int
     """How many shards should be submitted and not back, to keep every worker busy."""
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import secrets
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self
@@ -29,8 +28,10 @@ from threadpoolctl import threadpool_limits
 from ...workers.points import KERNEL_VERSION
 from ...workers.task import Receipt, Shard, run_shard
 from ..errors import ClusterUnavailable, StoreUnavailable, first_line
+from ..lease import is_alive
 from ..settings import Settings
 from ..store import Store
+from .address import probe
 from .base import Compute, Outcome, raised
 
 _ENVIRONMENT = {
@@ -39,9 +40,11 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # of a dead worker Ray would tell on our standard output
 }
+_TOKEN = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
 _OBJECTS = 100 * 2**20  # bytes of Ray's shared memory here: shards and receipts are small
 _STEP = 64 * 2**20  # what a shard asks of a node's memory is rounded up to this, so that Ray sees few kinds
-_TCP, _PROBE, _NODE = 3.0, 10.0, 30.0  # seconds: to connect, for a head to answer, for a node to answer
+_NODE = 30.0  # seconds for a node to answer
+_FOLDER = re.compile(r"longlag-ray-(\d+)-\w{8}")
 
 
 class RayExecutor:
@@ -57,23 +60,25 @@ class RayExecutor:
         self._running: dict[Any, str] = {}
         self._word = ""
         self._task: Any = None
-        self._stops: list[Callable[[], object]] = []
-        self.window = 1
+        self._most = 0
+        self._stops = ExitStack()
+        self.slots = self.window = 1
 
     def start(self) -> None:
         """Start Ray here, or join the cluster and see that each of its nodes sees the store."""
         try:
             with _handlers_kept():
-                slots = self._start_local() if self._settings.ray == "local" else self._join()
+                self.slots = self._start_local() if self._settings.ray == "local" else self._join()
         except BaseException:
             self.stop()
             raise
-        self.window = 2 * slots if self._settings.ray == "local" or not self._settings.workers else slots
+        capped = self._settings.ray != "local" and self._settings.workers
+        self.window = self.slots if capped else 2 * self.slots
 
     def _start_local(self) -> int:
         ray = _ray(private=self._stops)
-        folder = _short_temporary_folder()
-        self._stops.append(lambda: shutil.rmtree(folder, ignore_errors=True))
+        folder = _temporary_folder()
+        self._stops.callback(shutil.rmtree, folder, ignore_errors=True)
         self._init(
             ray,
             address="local",
@@ -87,17 +92,16 @@ class RayExecutor:
     def _join(self) -> int:
         ray = _ray()
         address = _address(self._settings.ray)
-        _probe(address)
+        probe(address)
         self._init(ray, address=address)
         self._word = self.store.nonce()
-        self._stops.append(lambda: self.store.drop_nonce(self._word))
+        self._stops.callback(self.store.drop_nonce, self._word)
         nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
         if not nodes:
             raise ClusterUnavailable(
                 f"the Ray cluster at {address} has no node with a CPU: start a worker node"
             )
         _check_nodes(ray, nodes, self.store, self._word)
-        _check_memory(nodes, int(self._settings.memory))
         return self._settings.workers or int(sum(node["Resources"]["CPU"] for node in nodes))
 
     def _init(self, ray: ModuleType, **options: Any) -> None:
@@ -105,7 +109,7 @@ class RayExecutor:
             raise ClusterUnavailable(
                 "this process is connected to a Ray already: ray.shutdown() first, or ray='inline'"
             )
-        self._stops.append(ray.shutdown)
+        self._stops.callback(ray.shutdown)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -115,10 +119,13 @@ class RayExecutor:
                 f"Ray ({self._settings.ray}) does not start: {first_line(problem)}; --ray inline does without"
             ) from None
         self._task = ray.remote(max_retries=0, num_cpus=1)(_run)
+        self._most = int(
+            max((node["Resources"].get("memory", 0) for node in ray.nodes() if node["Alive"]), default=0)
+        )
 
     def submit(self, shard: Shard) -> None:
-        """Send a shard to whichever node has a CPU and the memory free."""
-        memory = -(-shard.memory // _STEP) * _STEP
+        """Send a shard to whichever node has a CPU and the memory free; a hungry one has a node for itself."""
+        memory = min(-(-shard.memory // _STEP) * _STEP, self._most)
         reference = self._task.options(memory=memory, name="shard").remote(
             self.compute, shard, str(self.store.root), self._word
         )
@@ -143,9 +150,8 @@ class RayExecutor:
         except self._losses(ray) as problem:
             return Outcome(shard_id, error=_reason(ray, problem), lost=True)
         except ray.exceptions.RayError as problem:
-            raise ClusterUnavailable(
-                f"Ray ({self._settings.ray}) has gone: {first_line(problem)}; 'longlag resume' goes on"
-            ) from None
+            what = f"Ray ({self._settings.ray}) has gone ({type(problem).__name__})"
+            raise ClusterUnavailable(f"{what}: 'longlag resume' goes on") from None
 
     def _losses(self, ray: ModuleType) -> tuple[type[Exception], ...]:
         """What Ray raises where another worker may do better. With its only node Ray itself is gone."""
@@ -166,8 +172,7 @@ class RayExecutor:
         self._running.clear()
         self._task = None
         with _handlers_kept():
-            while self._stops:
-                self._stops.pop()()
+            self._stops.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -230,15 +235,6 @@ def _check_nodes(ray: ModuleType, nodes: list[dict[str, Any]], store: Store, wor
             )
 
 
-def _check_memory(nodes: list[dict[str, Any]], memory: int) -> None:
-    most = max(node["Resources"].get("memory", 0) for node in nodes)
-    if most < memory:
-        raise ClusterUnavailable(
-            f"no node offers Ray {memory / 2**30:.2g} GiB for a worker, the largest {most / 2**30:.2g} GiB: "
-            "lower --memory (LONGLAG_MEMORY)"
-        )
-
-
 def _reason(ray: ModuleType, problem: Exception) -> str:
     if isinstance(problem, ray.exceptions.OutOfMemoryError):
         return "its worker was killed because the machine's memory ran out"
@@ -247,15 +243,13 @@ def _reason(ray: ModuleType, problem: Exception) -> str:
     return f"its worker is gone ({type(problem).__name__})"
 
 
-def _ray(private: list[Callable[[], object]] | None = None) -> ModuleType:
+def _ray(private: ExitStack | None = None) -> ModuleType:
     """Ray, its environment set before it is imported; ``private``: with a token of its own till these stops run."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    if private is not None and not {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(
-        os.environ
-    ):
+    if private is not None and not _TOKEN & set(os.environ):
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        private.append(_forget_token)
+        private.callback(_forget_token)
     import ray
     import ray.exceptions
     import ray.util.scheduling_strategies
@@ -293,48 +287,16 @@ def _address(given: str) -> str:
         ) from None
 
 
-def _probe(address: str) -> None:
-    """Is that a Ray head, and does it take our token? ``ray.init`` would hang, and then end this process."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=_TCP).close()
-    except OSError as problem:
-        raise ClusterUnavailable(
-            f"nothing answers at {address}: {first_line(problem)}; is the Ray head running? --ray local needs none"
-        ) from None
-    question = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", question, address],
-            capture_output=True,
-            text=True,
-            timeout=_PROBE,
-            cwd=tempfile.gettempdir(),
-        )
-    except subprocess.TimeoutExpired:
-        raise ClusterUnavailable(
-            f"what listens at {address} does not answer as a Ray head does: give the head's own port (6379)"
-        ) from None
-    if "AuthToken" in done.stderr:
-        raise ClusterUnavailable(
-            f"the Ray cluster at {address} refuses this token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or "
-            "RAY_AUTH_TOKEN_PATH) to the cluster's"
-        )
-    if done.returncode and "ImportError" not in done.stderr:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        raise ClusterUnavailable(f"the Ray cluster at {address} cannot be joined: {lines[-1]}")
-
-
-def _short_temporary_folder() -> str:
+def _temporary_folder() -> str:
     """A folder for Ray's sockets, whose paths may have 107 bytes; those of drivers that were killed are cleared."""
     place = tempfile.gettempdir()
-    if len(place) > 24:
+    if len(place) > 12:
         place = "/tmp"
-    for old in Path(place).glob("longlag-*-*"):
-        owner = old.name.split("-")[1]
-        if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
+    for old in Path(place).glob("longlag-ray-*"):
+        made = _FOLDER.fullmatch(old.name)
+        if made and not is_alive(int(made[1])) and old.stat().st_uid == os.getuid():
             shutil.rmtree(old, ignore_errors=True)
-    return tempfile.mkdtemp(prefix=f"longlag-{os.getpid()}-", dir=place)
+    return tempfile.mkdtemp(prefix=f"longlag-ray-{os.getpid()}-", dir=place)
 
 
 @contextmanager

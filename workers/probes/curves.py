@@ -111,12 +111,14 @@ def _lists(kind: str, one: Curve, lags: NDArray[np.int64]) -> dict[str, NDArray]
 def _read_off(mean: NDArray[np.float64]) -> dict[str, NDArray]:
     """Horizons, decay and end of an adjoint curve (P, L+1)."""
     values: dict[str, NDArray] = {}
+    started = np.isfinite(mean[:, 0])  # a curve that is dead at lag 0 has no share to fall to
     for name, level in _LEVELS.items():
         for key, lag in (
             (name, first_below(mean, np.log(level))),
             (f"{name}_last", last_above(mean, np.log(level))),
         ):
-            values[key], values[f"{key}_censored"] = lag, np.isnan(lag)
+            values[key] = np.where(started, lag, np.nan)
+            values[f"{key}_censored"] = started & np.isnan(lag)
     fit = decay(mean)
     return values | {
         "decay_rate": fit.rate,
