@@ -170,6 +170,8 @@ def studies(ctx: typer.Context) -> None:
 
     given: Options = ctx.obj
     found = given.client().studies()
+    if not found:
+        given.screen.note("there is no study in this store")
     given.screen.result(*pages.studies(found) if found else ())
 
 
@@ -184,6 +186,10 @@ def jobs(
     given: Options = ctx.obj
     client = given.client()
     found = client.jobs(study)
+    if study is not None and not found:
+        client.show(study)  # raises where there is no such study
+    if not found:
+        given.screen.note("there are no jobs")
     given.screen.result(*pages.jobs(client, found) if found else ())
 
 

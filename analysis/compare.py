@@ -16,11 +16,13 @@ import pandas as pd
 
 from .command import run
 from .load import Frames, longest, once
-from .statistics import ln, mean_interval
+from .statistics import finite, ln, mean_interval
 from .text import between, exact, fixed, number
 from .variants import GROUP, headline_gamma
 
-_EMPTY = pd.DataFrame(columns=[*GROUP, "level", "reference", "n", "mean", "low", "high"])
+_RATES = {"mean": "decay_rate", "low": "decay_rate_low", "high": "decay_rate_high"}
+_RATIOS = ("horizon_kind", "horizon_ratio", "horizon_low", "horizon_high", "horizon_n")
+_KEYS = ["gamma", "length", "level", "reference"]
 
 
 def paired(runs: pd.DataFrame, measure: str, axis: str = "variant", reference: Any = None) -> pd.DataFrame:
@@ -30,27 +32,23 @@ def paired(runs: pd.DataFrame, measure: str, axis: str = "variant", reference: A
     the group, level, reference, n pairs, mean, low, high (t-interval). ``reference``: the first level if None.
     """
     by = [name for name in GROUP if name != axis]
-    if measure not in runs or runs.empty:
-        return _EMPTY.drop(columns=[axis])
-    wide = _wide(runs, measure, axis, by)
-    levels = list(wide.columns)
-    first = levels[0] if reference is None else reference
-    if first not in levels or len(levels) < 2:
-        return _EMPTY.drop(columns=[axis])
-    parts = []
-    for level in levels:
-        if level != first:
-            difference = (wide[level] - wide[first]).rename("difference").reset_index()
-            part = mean_interval(difference, by, "difference")
-            parts.append(part[part["n"] > 0].assign(level=level, reference=first))
-    return pd.concat(parts, ignore_index=True)[[*by, "level", "reference", "n", "mean", "low", "high"]]
+    values = finite(runs[measure]) if measure in runs else pd.Series(np.nan, index=runs.index)
+    both = _pairs(runs.assign(value=values), ["value"], axis, reference)
+    both = both.assign(difference=both["value"] - both["value_reference"])
+    table = mean_interval(both, [*by, "level", "reference"], "difference")
+    return table[table["n"] > 0].reset_index(drop=True)
 
 
-def _wide(runs: pd.DataFrame, measure: str, axis: str, by: list[str]) -> pd.DataFrame:
-    values = pd.to_numeric(runs[measure], errors="coerce").astype("float64")
-    rows = runs[[axis, *by, "seed"]].assign(_value=values.where(np.isfinite(values)))
-    cells = rows.groupby([*by, "seed", axis], observed=True)["_value"].mean()  # one point a seed and cell
-    return cells.unstack(axis).sort_index(axis="columns")
+def _pairs(runs: pd.DataFrame, columns: list[str], axis: str, reference: Any) -> pd.DataFrame:
+    """Each point beside the one that is equal but for ``axis``, where that is ``reference``: group, seed, level,
+    reference, ``columns``, and the same of the other point with ``_reference`` behind their names."""
+    if reference is None and len(runs):
+        reference = runs[axis].min()
+    keys = [*(name for name in GROUP if name != axis), "seed"]
+    rows = runs[[axis, *keys, *columns]].drop_duplicates([axis, *keys])
+    chosen = rows[axis] == reference
+    both = rows[~chosen].merge(rows[chosen].drop(columns=axis), on=keys, suffixes=("", "_reference"))
+    return both.rename(columns={axis: "level"}).assign(reference=reference)
 
 
 @once
@@ -60,29 +58,14 @@ def table(frames: Frames) -> pd.DataFrame:
     decay_rate is the difference in natural logarithm a lag; horizon_ratio the factor by which the 1 % horizon
     grows, with ``horizon_kind``: ``ratio``, or ``more than`` / ``less than`` where censoring leaves only a limit.
     """
-    parts = []
+    parts = [pd.DataFrame(columns=[*_KEYS, "n", *_RATES.values(), *_RATIOS])]
     for first, others in _families(frames).items():
         runs = frames.fine[frames.fine["variant"].isin([first, *others])]
-        rates = paired(runs, "decay_rate", "variant", first)
-        rates = rates.rename(
-            columns={"mean": "decay_rate", "low": "decay_rate_low", "high": "decay_rate_high"}
-        )
-        ratios = horizon_ratios(runs, first)
-        parts.append(rates.merge(ratios, on=["gamma", "length", "level", "reference"], how="outer"))
-    columns = [
-        "gamma",
-        "length",
-        "level",
-        "reference",
-        "n",
-        "decay_rate",
-        "decay_rate_low",
-        "decay_rate_high",
-    ]
-    more = ["horizon_kind", "horizon_ratio", "horizon_low", "horizon_high", "horizon_n"]
-    if not parts:
-        return pd.DataFrame(columns=[*columns, *more])
-    whole = pd.concat(parts, ignore_index=True)[[*columns, *more]]
+        rates = paired(runs, "decay_rate", "variant", first).rename(columns=_RATES)
+        parts.append(rates.merge(horizon_ratios(runs, first), on=_KEYS, how="outer"))
+    if len(parts) == 1:
+        return parts[0]
+    whole = pd.concat(parts[1:], ignore_index=True)[list(parts[0].columns)]
     order = {label: i for i, label in enumerate(frames.variants)}
     keys = whole.assign(
         a=whole["reference"].astype(object).map(order), b=whole["level"].astype(object).map(order)
@@ -111,48 +94,32 @@ def _families(frames: Frames) -> dict[str, list[str]]:
 
 def horizon_ratios(runs: pd.DataFrame, reference: str, name: str = "horizon_1") -> pd.DataFrame:
     """Factor by which a horizon of each variant exceeds the reference's at the same γ, length and seed."""
-    keys = ["gamma", "length", "level", "reference"]
-    values = ["horizon_kind", "horizon_ratio", "horizon_low", "horizon_high", "horizon_n"]
-    if name not in runs or f"{name}_censored" not in runs or runs.empty:
-        return pd.DataFrame(columns=[*keys, *values])
+    if name not in runs or f"{name}_censored" not in runs:
+        return pd.DataFrame(columns=[*_KEYS, *_RATIOS])
     cut = runs[f"{name}_censored"].isin([True])
-    length = runs["length"].astype("float64")
-    known = pd.to_numeric(runs[name], errors="coerce").where(~cut, length - 1)
-    marked = runs.assign(_ln=ln(known), _cut=cut.astype("float64"))
-    by = ["gamma", "length"]
-    logs, cuts = (_wide(marked, column, "variant", by) for column in ("_ln", "_cut"))
-    if reference not in logs:
-        return pd.DataFrame(columns=[*keys, *values])
-    parts = [
-        pd.DataFrame({"d": logs[level] - logs[reference], "above": cuts[level], "below": cuts[reference]})
-        .dropna()
-        .reset_index()
-        .assign(level=level, reference=reference)
-        for level in logs.columns
-        if level != reference
-    ]
-    pairs = (
-        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*keys, "d", "above", "below"])
-    )
-    return _ratios(pairs, keys)[[*keys, *values]]
+    known = finite(runs[name]).where(~cut, runs["length"].astype("float64") - 1)
+    both = _pairs(runs.assign(ln=ln(known), cut=cut), ["ln", "cut"], "variant", reference)
+    both = both.assign(d=both["ln"] - both["ln_reference"]).dropna(subset=["d"])
+    return _ratios(both.rename(columns={"cut": "above", "cut_reference": "below"}))
 
 
-def _ratios(pairs: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Ratios over the seeds of each group of ``keys``: d is the ln ratio of a pair, above and below tell whether
+def _ratios(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Ratios over the seeds of each group: d is the ln ratio of a pair, above and below tell whether
     the level or the reference is censored, at the same limit."""
-    means = mean_interval(pairs, keys, "d").rename(columns={"n": "horizon_n"})
-    groups = pairs.groupby(keys, observed=True, sort=True)
+    means = mean_interval(pairs, _KEYS, "d").rename(columns={"n": "horizon_n"})
+    groups = pairs.groupby(_KEYS, observed=True, sort=True)
     ends = groups.agg(least=("d", "min"), most=("d", "max"), above=("above", "max"), below=("below", "max"))
-    whole = means.merge(ends.reset_index(), on=keys)
+    whole = means.merge(ends.reset_index(), on=_KEYS)
     above, below = whole["above"] > 0, whole["below"] > 0
     kinds = [~above & ~below, above & ~below, below & ~above]
     ratio = np.select(kinds, [whole["mean"], whole["least"], whole["most"]], np.nan)
-    return whole.assign(
+    whole = whole.assign(
         horizon_kind=np.select(kinds, ["ratio", "more than", "less than"], "unknown"),
         horizon_ratio=np.exp(ratio),
         horizon_low=np.exp(np.select(kinds, [whole["low"], np.nan, -np.inf], np.nan)),
         horizon_high=np.exp(np.select(kinds, [whole["high"], np.inf, np.nan], np.nan)),
     )
+    return whole[[*_KEYS, *_RATIOS]]
 
 
 def ratio_text(row: dict) -> str:

@@ -77,7 +77,7 @@ class Variant:
 
 
 def varying(runs: pd.DataFrame) -> tuple[str, ...]:
-    """The study's axes: every parameter with more than one value, in the order of the contract."""
+    """The study's axes: every parameter with more than one value, in the order of PARAMETERS."""
     present = [name for name in PARAMETERS if name in runs]
     return tuple(name for name in present if runs[name].nunique(dropna=False) > 1)
 
@@ -136,7 +136,7 @@ def _activation(name: str) -> str:
 
 
 def _place(name: str, value: Any) -> tuple[int, float, str]:
-    """Sort key: cells in the registry's order, choices in the contract's, numbers by size, absent ones first."""
+    """Sort key: cells in the registry's order, choices in their parameter's, numbers by size, absent ones first."""
     if _absent(value):
         return (0, 0.0, "")
     choices = tuple(CELLS) if name == "cell" else PARAMETERS[name].choices

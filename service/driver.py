@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ..workers.errors import BadFile
 from .errors import LonglagError, first_line
-from .executors import Executor, Outcome, make_executor
+from .executors import ClusterLost, Executor, Outcome, make_executor
 from .index import Index, RevisionInfo
 from .jobs import JobRecord, Jobs
 from .lease import Cancelled, Lease
@@ -25,6 +25,7 @@ from .study import Study
 INLINE_SECONDS = 2.0
 """Less work than that is done in the driver itself: Ray takes longer to start."""
 _WAIT_SECONDS = 0.5
+_STARTS = 3  # times that a Ray of our own is started, should its main processes be killed
 _HOPELESS = (
     20  # losses in a row, for every shard in flight and once more: a halved shard alone makes up to 16
 )
@@ -56,16 +57,15 @@ def drive(job_id: str, settings: Settings, on_progress: OnProgress | None = None
     with closing(Index.open(settings.database)) as index, Lease(jobs := Jobs(index), job_id) as lease:
         try:
             store.create()
-            index.adopt(store)
             job = jobs.get(job_id)
             revision = index.revision(job.study, job.revision)
-            work = missing(index, revision, settings)
-            tally = Tally(work, index.counts(revision.id, revision.probes), lease, on_progress)
-            tally.report()
-            small = settings.ray == "local" and work.seconds < INLINE_SECONDS and not lease.died_before
-            if work.shards:
-                with make_executor(settings, inline=small) as executor:
-                    _travel(work, executor, index, store, tally)
+            for left in reversed(range(_STARTS)):
+                try:
+                    _complete(revision, settings, index, store, lease, on_progress)
+                    break
+                except ClusterLost:
+                    if not left or settings.ray != "local":
+                        raise
             lease.finish("done")
         except Cancelled:
             lease.finish("cancelled", "by request")
@@ -73,6 +73,25 @@ def drive(job_id: str, settings: Settings, on_progress: OnProgress | None = None
             lease.finish("failed", first_line(problem))
             raise
         return jobs.get(job_id)
+
+
+def _complete(
+    revision: RevisionInfo,
+    settings: Settings,
+    index: Index,
+    store: Store,
+    lease: Lease,
+    on_progress: OnProgress | None,
+) -> None:
+    """Take in what is there already, and compute the rest."""
+    index.adopt(store)
+    work = missing(index, revision, settings)
+    tally = Tally(work, index.counts(revision.id, revision.probes), lease, on_progress)
+    tally.report()
+    small = settings.ray == "local" and work.seconds < INLINE_SECONDS and not lease.died_before
+    if work.shards:
+        with make_executor(settings, inline=small) as executor:
+            _travel(work, executor, index, store, tally)
 
 
 def missing(index: Index, revision: RevisionInfo, settings: Settings) -> Plan:

@@ -385,7 +385,7 @@ def test_show_and_jobs_ask_either_database(say, index_url: str) -> None:
 
 
 def test_a_wrong_name_gives_the_nearest(say, store: Path) -> None:
-    for verb in ("show", "report", "curves", "rm"):
+    for verb in ("show", "jobs", "report", "curves", "rm"):
         code, _, error = say("--data", store, verb, "tinny")
         assert code == 1
         assert one_line(error)

@@ -363,6 +363,19 @@ def test_drivers_killed_at_random_moments(
     assert client.check() == []
 
 
+@pytest.mark.integration
+def test_two_runs_at_once(tmp_path: Path, undisturbed: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    """One of them drives, the other waits for it; both succeed, and nothing is computed twice."""
+    data = tmp_path / "store"
+    both = [start(data, "inline", study()) for _ in range(2)]
+    for process in both:
+        process.communicate(timeout=120)
+    assert [process.returncode for process in both] == [0, 0]
+    client = Client(data, ray="inline")
+    assert_equal(rows(client), undisturbed)
+    assert len(client.store.files()) == 24
+
+
 def long_study() -> Study:
     """A second or two of work."""
     return Study("s", cell=["simple", "gru"], length=range(300, 700, 50), hidden_size=24, seed=range(3))

@@ -72,7 +72,7 @@ def assert_error_terms(t, units, logs, tolerance):
 def test_the_reference_knows_every_registered_cell(cell):
     assert cell in reference.STEPS, (
         f"cell {cell!r} is registered but tests/reference.py has no step for it: write it there from its row "
-        "in the contract, without looking at the engine's"
+        "of docs/reference.md, without looking at the engine's"
     )
     point = Point(cell=cell, length=2, hidden_size=3, input_size=2, output_size=4)
     found = {name: np.shape(value) for name, value in trace(point).parameters.items()}

@@ -2,7 +2,7 @@
 
 One row per loss time joins the bundle when the sweep passes its step and gives every δ_{t,k} and λ_{t,k}. A row
 is a mantissa and an exponent of two: the row is rescaled by an exact power of two when its norm leaves a safe
-range, so nothing under- or overflows, and when it happens cannot matter (science: Werbos 1990; Bengio 1994).
+range, so nothing under- or overflows, and when it happens cannot matter (Werbos 1990).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lag curves and what is read off them: horizons with censoring, decay rate, realised γ. See science §1, §4.
+"""Lag curves and what is read off them: horizons with censoring, decay rate, realised γ.
 
 A curve is r(ℓ) = mean over loss times t ≥ ℓ + 1 and live columns of ln‖·_{t,t−ℓ}‖ − ln‖·_{t,t}‖. All of it
 is in natural logarithms, geometric over columns and times.

@@ -31,7 +31,7 @@ def measure(
 ) -> pa.Table:
     """One row a point, as a worker writes it: parameters, status, measures, curves as lists.
 
-    ``parameters``: own trained arrays by name (some or all; shapes of the contract, without a point axis), one
+    ``parameters``: own trained arrays by name (some or all; shapes of the reference page, without a point axis), one
     mapping for all points or one a point. ``inputs``: own sequences x (T, B, M), one for all or one a point.
     Raises InvalidPoint (names, shapes, NaN) and TooLarge.
     """
@@ -130,7 +130,7 @@ def _too_large(point: Point, need: int, have: int) -> str:
 class Trace:
     """Every array of one point; T steps, B columns, S state width, G·N net inputs, R loss times.
 
-    ``parameters`` and ``gradients`` by name, in the shapes of the contract; ``inputs`` (T, B, M); ``targets``
+    ``parameters`` and ``gradients`` by name, in the shapes of the reference page; ``inputs`` (T, B, M); ``targets``
     (T, B, K) or classes (T, B); ``states`` (T+1, B, S), states[0] the start; ``net_inputs`` (T, B, G·N);
     ``outputs`` (T, B, K); ``loss``; ``loss_times`` (R,), steps from 1; ``error_terms`` (R, T, B, G·N), unit
     vectors δ_{t,k}/‖δ_{t,k}‖ with t = loss_times[r] and k at index k−1; ``ln_norms`` (R, T, B) = ln‖δ_{t,k}‖;

@@ -119,7 +119,7 @@ _SHAPING = tuple(name for name in PARAMETERS if name not in _STACKED)
 
 
 def cell_parameters(cell: str) -> tuple[str, ...]:
-    """Names of the parameters that this cell has, in the order of the contract."""
+    """Names of the parameters that this cell has, in the order of PARAMETERS."""
     own = CELLS[cell].parameters
     return tuple(name for name in PARAMETERS if name not in _SPECIFIC or name in own)
 
@@ -196,7 +196,7 @@ class Point:
         return f"Point({', '.join(f'{k}={v!r}' for k, v in differs.items())})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Every parameter, in the order of the contract; None where the cell lacks it."""
+        """Every parameter, in the order of PARAMETERS; None where the cell lacks it."""
         return {name: getattr(self, name) for name in PARAMETERS}
 
     def replace(self, **changes: Any) -> Point:

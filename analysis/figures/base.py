@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from ..load import Frames
+import pandas as pd
+
+from ..load import DRAWN_VARIANTS, Frames
+from ..variants import pick
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
+DRAWN_POINTS = 60
+"""γ along an axis."""
 PANEL = (5.2, 3.6)
 """Size of a panel in inches at 96 CSS pixels: half of a report's width."""
 
@@ -98,6 +102,7 @@ def variant_styles(frames: Frames) -> dict[str, dict[str, Any]]:
 def families(frames: Frames, rows: pd.DataFrame, most: int = 8) -> list[tuple[str, list[str]]]:
     """Variants that can share axes, at most eight a panel: those whose γ is a weight or norm, those with a gate."""
     there = [label for label in frames.variants if (rows["variant"] == label).any()]
+    there = there[:DRAWN_VARIANTS]
     groups: list[tuple[str, list[str]]] = []
     for gated, title in ((False, "γ is a norm or a weight"), (True, "γ is a gate")):
         labels = [label for label in there if frames.variants[label].gated is gated]
@@ -107,6 +112,15 @@ def families(frames: Frames, rows: pd.DataFrame, most: int = 8) -> list[tuple[st
             for i, part in enumerate(parts, start=1)
         ]
     return groups
+
+
+def thinned(rows: pd.DataFrame, most: int = DRAWN_POINTS) -> pd.DataFrame:
+    """Rows of at most so many γ of each variant, evenly spread: more cannot be told apart. The tables have all."""
+    kept = [
+        part[part["gamma"].isin(pick(part["gamma"], most, float(part["gamma"].iloc[0])))]
+        for _, part in rows.groupby("variant", observed=True)
+    ]
+    return pd.concat(kept) if kept else rows
 
 
 # -- words of captions -------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from ..statistics import mean_interval
 from ..text import exact, fixed, listing
 from ..variants import headline_gamma
 from .axes import key_above, lag_axis
-from .base import Figure, Panel, at_length, columns_of, not_drawn, over_seeds, tall, variant_styles
+from .base import Figure, Panel, at_length, columns_of, not_drawn, over_seeds, tall, thinned, variant_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ def _missing(frames: Frames) -> str | None:
 def _rows(frames: Frames) -> pd.DataFrame:
     table = decay.table(frames)
     rows = table[np.isfinite(table["bound_gap"])]
-    return longest(rows) if len(rows) else rows
+    return thinned(longest(rows)) if len(rows) else rows
 
 
 def _panels(frames: Frames) -> list[Panel]:

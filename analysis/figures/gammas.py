@@ -21,6 +21,7 @@ from .base import (
     families,
     over_seeds,
     tall,
+    thinned,
     variant_styles,
 )
 
@@ -37,7 +38,7 @@ def _missing(frames: Frames) -> str | None:
 def _rows(frames: Frames) -> pd.DataFrame:
     table = decay.table(frames)
     rows = table[np.isfinite(table["gamma_realised"]) & np.isfinite(table["gamma_nominal"])]
-    return longest(rows) if len(rows) else rows
+    return thinned(longest(rows)) if len(rows) else rows
 
 
 def _panels(frames: Frames) -> list[Panel]:

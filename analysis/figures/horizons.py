@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,23 +22,28 @@ from .base import (
     families,
     over_seeds,
     tall,
+    thinned,
     variant_styles,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LEVEL = "horizon_1"
+LEVEL, SMALLEST = "horizon_1", 0.1
 
 
 def _missing(frames: Frames) -> str | None:
-    return None if len(_rows(frames)) else "No horizons were measured in this study."
+    return (
+        None
+        if len(_rows(frames))
+        else "No horizons were measured in this study, or no sequence has more than one step."
+    )
 
 
 def _rows(frames: Frames) -> pd.DataFrame:
     table = horizon.table(frames)
-    rows = table[(table["level"] == LEVEL) & (table["n"] > 0)]
-    return longest(rows) if len(rows) else rows
+    rows = table[(table["level"] == LEVEL) & (table["limit"] >= 1)]
+    return thinned(longest(rows)) if len(rows) else rows
 
 
 def _panels(frames: Frames) -> list[Panel]:
@@ -66,34 +71,8 @@ def _draw(axes: Axes, frames: Frames, labels: list[str], rows: pd.DataFrame, gat
     handles = []
     for place, label in enumerate(labels):
         part, look = rows[rows["variant"] == label].sort_values("gamma"), styles[label]
-        x = (1 - part["gamma"] if gated else part["gamma"]).to_numpy()
-        censored = np.isinf(part["centre"].to_numpy())
-        y = np.where(censored, part["limit"], part["centre"]).astype("float64")
-        y = np.where(
-            censored, y * 1.15 * 1.1**place, y
-        )  # else the marks of several cells would hide each other
-        seen = np.where(censored, np.nan, y)
-        low, high = part["low"].to_numpy(), np.minimum(part["high"].to_numpy(), part["limit"].to_numpy())
-        axes.fill_between(
-            x,
-            np.where(censored, np.nan, low),
-            np.where(censored, np.nan, high),
-            color=look["color"],
-            alpha=0.2,
-            linewidth=0,
-        )
-        axes.plot(x, seen, color=look["color"], marker=look["marker"])
-        axes.plot(x, y, color=look["color"], linewidth=0.8, linestyle=(0, (1, 1.5)))
-        axes.plot(
-            x[censored],
-            y[censored],
-            linestyle="",
-            marker="^",
-            markersize=7,
-            markerfacecolor="none",
-            color=look["color"],
-        )
-        handles.append(Line2D([], [], color=look["color"], marker=look["marker"], label=label))
+        _curve(axes, part, gated, look, place)
+        handles.append(Line2D([], [], **look, label=label))
     limit = float(rows["limit"].max())
     axes.axhline(limit, color=MUTED, linewidth=0.8)
     beyond = f"> {limit:,.0f}"
@@ -109,6 +88,25 @@ def _draw(axes: Axes, frames: Frames, labels: list[str], rows: pd.DataFrame, gat
     else:
         axes.set_xlabel("γ")
     key_above(axes, handles)
+
+
+def _curve(axes: Axes, part: pd.DataFrame, gated: bool, look: dict[str, Any], place: int) -> None:
+    """One variant: its horizons with their intervals, and above the line the censored ones, each variant's at a
+    height of its own, or their marks would hide each other."""
+    colour = look["color"]
+    x = (1 - part["gamma"] if gated else part["gamma"]).to_numpy()
+    centre, low, high, limit = (
+        np.maximum(part[name].to_numpy(dtype="float64"), SMALLEST)
+        for name in ("centre", "low", "high", "limit")
+    )
+    censored = np.isinf(centre)
+    y = np.where(censored, limit * 1.15 * 1.1**place, centre)
+    seen, low, high = (np.where(censored, np.nan, v) for v in (y, low, np.minimum(high, limit)))
+    axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.plot(x, seen, color=colour, marker=look["marker"])
+    axes.plot(x, y, color=colour, linewidth=0.8, linestyle=(0, (1, 1.5)))
+    mark: dict[str, Any] = {"linestyle": "", "marker": "^", "markersize": 7, "markerfacecolor": "none"}
+    axes.plot(x[censored], y[censored], color=colour, **mark)
 
 
 def _bound(axes: Axes, rows: pd.DataFrame, gated: bool, limit: float) -> None:

@@ -10,8 +10,8 @@ import pandas as pd
 from .. import phase
 from ..load import Frames
 from ..text import exact, fixed
-from ..variants import Variant
-from .base import INK, PANEL, PAPER, Figure, Panel, columns_of, not_drawn, over_seeds
+from ..variants import Variant, pick
+from .base import INK, PANEL, PAPER, Figure, Panel, columns_of, not_drawn, over_seeds, thinned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,9 +31,15 @@ def _missing(frames: Frames) -> str | None:
 
 
 def _panels(frames: Frames) -> list[Panel]:
-    table = phase.table(frames)
+    table = _fitting(phase.table(frames))
     there = [label for label in frames.variants if (table["variant"] == label).any()]
     return [_panel(frames.variants[label], table[table["variant"] == label]) for label in there[:PANELS]]
+
+
+def _fitting(table: pd.DataFrame) -> pd.DataFrame:
+    """At most 60 γ and 24 lengths: more boxes cannot be told apart."""
+    lengths = pick(table["length"].astype("float64"), 24, float(table["length"].max()))
+    return thinned(table[table["length"].isin(lengths)])
 
 
 def _panel(variant: Variant, table: pd.DataFrame) -> Panel:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from ...workers.task import Receipt, Shard
-from ..errors import LonglagError, first_line
+from ..errors import ClusterUnavailable, LonglagError, first_line
 from ..store import remedy
 
 Compute = Callable[[Shard, str], Receipt]
@@ -29,6 +29,10 @@ class Outcome:
     lost: bool = False
 
 
+class ClusterLost(ClusterUnavailable):
+    """The cluster went away while it computed; what was in flight is lost, and no shard is at fault."""
+
+
 class Executor(Protocol):
     """Takes shards, gives outcomes: one for every submitted shard that is not cancelled, in any order."""
 
@@ -46,7 +50,7 @@ class Executor(Protocol):
         ...
 
     def wait(self, timeout: float) -> list[Outcome]:
-        """What has come back, at least one outcome unless ``timeout`` seconds have passed."""
+        """What has come back, at least one outcome unless ``timeout`` seconds have passed. Raises ClusterLost."""
         ...
 
     def cancel(self, shard_id: str) -> None:

@@ -32,7 +32,7 @@ from ..lease import is_alive
 from ..settings import Settings
 from ..store import Store
 from .address import probe
-from .base import Compute, Outcome, raised
+from .base import ClusterLost, Compute, Outcome, raised
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -151,7 +151,7 @@ class RayExecutor:
             return Outcome(shard_id, error=_reason(ray, problem), lost=True)
         except ray.exceptions.RayError as problem:
             what = f"Ray ({self._settings.ray}) has gone ({type(problem).__name__})"
-            raise ClusterUnavailable(f"{what}: 'longlag resume' goes on") from None
+            raise ClusterLost(f"{what}: 'longlag resume' goes on") from None
 
     def _losses(self, ray: ModuleType) -> tuple[type[Exception], ...]:
         """What Ray raises where another worker may do better. With its only node Ray itself is gone."""

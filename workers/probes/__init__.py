@@ -19,7 +19,7 @@ BASE_COLUMNS = (
         "float64",
         "1/lag",
         "γ_u·γ_f or the cell's own meaning, from its arrays",
-        "science §4",
+        "Bengio, Simard & Frasconi 1994; Pascanu, Mikolov & Bengio 2013",
     ),
     Column("loss_value", "float64", "", "L, summed over loss times, averaged over the batch"),
     Column("dead_fraction", "float64", "", "share of loss times and columns whose adjoint is zero at step 1"),

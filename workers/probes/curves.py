@@ -42,7 +42,7 @@ _SCALARS = (
         "float64",
         "1/lag",
         "exp of the adjoint curve's mean slope after the first lags",
-        "science §4",
+        "geometric mean of one-step ratios, without the first lags",
     ),
     Column("ln_ratio_end", "float64", "ln", "r(L) of the adjoint curve"),
     Column(
