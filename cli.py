@@ -293,6 +293,30 @@ def check(ctx: typer.Context) -> None:
 
 
 @app.command(cls=options.Verb, rich_help_panel="Look after")
+def verify(
+    ctx: typer.Context,
+    json: Annotated[bool, typer.Option("--json", help="A list of objects on standard output.")] = False,
+) -> None:
+    """Grade the numerics of this installation.
+
+    Results that have a closed form are computed and compared. Exit code 1 where one fails.
+    """
+    from . import pages
+    from .workers.checks import verify as checks
+
+    given: Options = ctx.obj
+    with given.screen.busy("computing what has a closed form"):
+        found = list(checks())
+    given.screen.result(*pages.scorecard(found, json))
+    failed = sum(not check.passed for check in found)
+    if not json:
+        given.screen.say(
+            f"{failed} of {len(found)} checks failed" if failed else f"all {len(found)} checks passed"
+        )
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command(cls=options.Verb, rich_help_panel="Look after")
 def reindex(ctx: typer.Context) -> None:
     """Make the index anew from the files alone."""
     given: Options = ctx.obj

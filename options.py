@@ -96,6 +96,16 @@ class Verb(TyperCommand):
 class Verbs(TyperGroup):
     """The verbs in sections, so that the help can be taken in at a glance."""
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As typer has it, but a verb that people do not type is not suggested to them either."""
+        hidden = {name: self.commands.pop(name) for name, verb in [*self.commands.items()] if verb.hidden}
+        if args and args[0] in hidden:
+            self.commands.update(hidden)
+        try:
+            return super().resolve_command(ctx, args)
+        finally:
+            self.commands.update(hidden)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         shown = [(name, self.commands[name]) for name in self.list_commands(ctx)]
         shown = [(name, verb) for name, verb in shown if not verb.hidden]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .service.index import RevisionInfo, StudyInfo
     from .service.jobs import JobRecord
     from .service.plan import Plan
+    from .workers.checks import Check
 
 
 def studies(found: Sequence[StudyInfo]) -> list[Line]:
@@ -196,3 +197,24 @@ def _took(job: JobRecord) -> str:
     if job.started is None or job.finished is None:
         return "–"
     return duration((job.finished - job.started).total_seconds())
+
+
+def scorecard(found: Sequence[Check], as_json: bool) -> list[Line]:
+    """The checks of ``verify``: a row each, or one line of JSON."""
+    if as_json:
+        import dataclasses
+        import json
+
+        return [Line(json.dumps([dataclasses.asdict(c) | {"passed": c.passed} for c in found]), fit="whole")]
+    head = ["check", "value", "reference", "error", "tolerance", "source", ""]
+    rows = [
+        [
+            c.name,
+            *(f"{x:.9g}" for x in (c.value, c.reference)),
+            *(f"{x:.1e}" for x in (c.error, c.tolerance)),
+            c.source,
+            "passed" if c.passed else "FAILED",
+        ]
+        for c in found
+    ]
+    return _table(head, rows, right=(1, 2, 3, 4))

@@ -13,6 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 LEVEL = 0.95
 """Coverage of every interval in a report."""
@@ -104,9 +105,7 @@ def horizon_interval(runs: pd.DataFrame, by: Sequence[str], name: str, limit: pd
     table.loc[gone, ["centre", "low", "high"]] = [0.0, math.nan, math.nan]
     cut = table["censored"] > 0
     if cut.any():
-        code = groups.ngroup()
-        some = rows[code.isin(np.flatnonzero(cut))]
-        table.loc[cut, "centre"] = some.groupby(code, sort=True)["value"].agg(_median_of_censored).to_numpy()
+        table.loc[cut, "centre"] = _medians(rows, groups.ngroup())[cut.to_numpy()]
         table.loc[cut, "kind"] = np.where(np.isinf(table.loc[cut, "centre"]), "lower limit", "median")
         table.loc[cut, "low"] = table.loc[cut, "smallest"].fillna(table.loc[cut, "limit"])
         table.loc[cut, "high"] = math.inf
@@ -121,10 +120,14 @@ def _seeds(runs: pd.DataFrame, by: Sequence[str], name: str, limit: pd.Series) -
     return rows[cut | value.notna()]
 
 
-def _median_of_censored(values: pd.Series) -> float:
-    """Median of seeds of which the censored ones (null) lie beyond all others; ``inf`` where it is one of them."""
-    seen = np.sort(values.dropna().to_numpy())
-    upper = len(values) // 2
-    if upper >= len(seen):
-        return math.inf
-    return float(seen[upper]) if len(values) % 2 else math.sqrt(seen[upper - 1] * seen[upper])
+def _medians(rows: pd.DataFrame, group: pd.Series) -> NDArray[np.float64]:
+    """Median seed of each group, the censored ones (null) beyond all others: ``inf`` where it is one of them. Of
+    an even number of seeds the geometric mean of the middle two."""
+    values = rows["value"].fillna(math.inf).to_numpy()
+    code = group.to_numpy()
+    order = np.lexsort((values, code))
+    count = np.bincount(code)
+    middle = np.cumsum(count) - count + count // 2
+    ordered = values[order]
+    upper, lower = ordered[middle], ordered[np.maximum(middle - 1, 0)]
+    return np.where((count % 2 == 1) | np.isinf(upper), upper, np.sqrt(lower * upper))

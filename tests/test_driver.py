@@ -18,7 +18,7 @@ from longlag.service import driver
 from longlag.service.client import Client
 from longlag.service.driver import DriveFailed, Progress, drive
 from longlag.service.errors import JobConflict, StoreUnavailable
-from longlag.service.executors import Executor
+from longlag.service.executors import ClusterLost, Executor, Outcome
 from longlag.service.executors.inline import InlineExecutor
 from longlag.service.index import Index
 from longlag.service.jobs import JobRecord, Jobs
@@ -186,6 +186,35 @@ def test_workers_that_all_die_end_the_job_not_the_points(
     with pytest.raises(DriveFailed, match="21 workers in a row were lost, so it is not the points' fault"):
         drive(job.id, settings)
     assert Jobs(index).get(job.id).state == "failed"
+
+
+@pytest.mark.parametrize(("lost", "state"), [(1, "done"), (2, "done"), (3, "failed")])
+def test_a_ray_of_our_own_is_started_again(
+    settings: Settings, index: Index, monkeypatch: pytest.MonkeyPatch, lost: int, state: str
+) -> None:
+    local = Settings.read(data=settings.data, ray="local")
+    starts: list[int] = []
+
+    class Fragile(InlineExecutor):
+        def wait(self, timeout: float) -> list[Outcome]:
+            if len(starts) <= lost and len(Store(local.root).files()) >= 3 * len(starts):
+                raise ClusterLost("Ray (local) has gone")
+            return super().wait(timeout)
+
+    def make(settings: Settings, inline: bool = False) -> Executor:
+        starts.append(len(starts))
+        return Fragile(settings.data)
+
+    monkeypatch.setattr(driver, "make_executor", make)
+    job = new_job(index, study())
+    if state == "failed":
+        with pytest.raises(ClusterLost):
+            drive(job.id, local)
+    else:
+        drive(job.id, local)
+    record = Jobs(index).get(job.id)
+    assert (record.state, len(starts)) == (state, min(lost + 1, 3))
+    assert record.done == (72 if state == "done" else 27)
 
 
 def test_a_full_disk_fails_the_job_with_what_to_do(

@@ -31,7 +31,7 @@ def measure(
 ) -> pa.Table:
     """One row a point, as a worker writes it: parameters, status, measures, curves as lists.
 
-    ``parameters``: own trained arrays by name (some or all; shapes of the reference page, without a point axis), one
+    ``parameters``: own trained arrays by name (some or all; in the shapes of the reference page), one
     mapping for all points or one a point. ``inputs``: own sequences x (T, B, M), one for all or one a point.
     Raises InvalidPoint (names, shapes, NaN) and TooLarge.
     """
@@ -126,7 +126,7 @@ def _too_large(point: Point, need: int, have: int) -> str:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace:
     """Every array of one point; T steps, B columns, S state width, G·N net inputs, R loss times.
 
@@ -154,6 +154,12 @@ class Trace:
     error_terms: NDArray
     ln_norms: NDArray
     ln_adjoint_norms: NDArray
+
+    def __repr__(self) -> str:
+        """What a notebook shows: the point, its status and loss, and the shapes of the arrays."""
+        arrays = {n: v.shape for n, v in vars(self).items() if isinstance(v, np.ndarray)}
+        shapes = ", ".join(f"{name} {shape}" for name, shape in arrays.items())
+        return f"<Trace of {self.point!r}: {self.status}, loss {self.loss:.6g}; {shapes}>"
 
 
 def trace(point: Point, parameters: Parameters | None = None, inputs: ArrayLike | None = None) -> Trace:
