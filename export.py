@@ -62,7 +62,7 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
 
 def _plain(value: Any) -> Any:
     """A value as JSON can have it."""
-    if value is None or value != value or type(value).__name__ in ("NAType", "NaTType"):
+    if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
         return None
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float) and math.isinf(value):

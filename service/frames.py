@@ -25,13 +25,25 @@ RUN_COLUMNS = tuple(c.name for c in measures.columns if not c.name.startswith("s
 def frame(names: Sequence[str], rows: Sequence[Any], types: Sequence[TypeEngine[Any] | None]) -> pd.DataFrame:
     """A frame of rows: text as ``string``, numbers as ``float64`` and ``int64``, flags as ``boolean``.
 
-    Whole numbers with nulls among them are ``Int64``. A column whose type is None is typed by its values.
+    Whole numbers with nulls among them are ``Int64``. A column whose type is None is typed by its values. The
+    second column of one name, as a join has it, is called ``name_2``.
     """
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
     typed = (_typed(column, kind) for column, kind in zip(columns, types, strict=True))
     made = pd.DataFrame(dict(enumerate(typed)))
-    made.columns = list(names)
+    made.columns = _distinct(names)
     return made
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    taken: dict[str, None] = {}
+    for name in names:
+        own, count = name, 1
+        while own in taken:
+            count += 1
+            own = f"{name}_{count}"
+        taken[own] = None
+    return list(taken)
 
 
 def conditions(where: Mapping[str, Any] | None) -> list[ColumnElement[bool]]:

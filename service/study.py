@@ -142,7 +142,7 @@ class Study:
         text = f"the {cell} cell has no {names[0]} (cells that have it: {', '.join(cells_with(names[0]))})"
         moved = {name for names in lacking.values() for name in names}
         if len(self.grids) == len(lacking) == 1:
-            return f"{text}: leave {names[0]} out"
+            return f"{text}: leave {names[0]} out, or give cell = {cells_with(names[0])[0]!r}"
         shared = {key: value for key, value in self.shared.items() if key not in moved | {"cell"}}
         grids: list[dict[str, Any]] = []
         for other, own in enumerate(self.grids):

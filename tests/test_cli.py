@@ -423,6 +423,10 @@ def test_json_has_infinities_as_text_and_nothing_for_nulls(say, store: Path) -> 
     assert json.loads(out) == [{"up": "Infinity", "down": "-Infinity", "gone": None, "text": "γ"}]
     assert "γ" in out
     assert json.loads(say("--data", store, "query", "select 1 as a where 0", "--json")[1]) == []
+    everything = json.loads(say("--data", store, "query", "select * from runs", "--json")[1])
+    assert len(everything) == 12
+    assert everything[0]["activation"] == "tanh"
+    assert everything[0]["leak"] is None
 
 
 def test_query_reads_standard_input(say, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -252,7 +252,7 @@ class TestBoth:
             "half": "float64",
         }
         twice = index.sql("select seed, seed from runs")
-        assert list(twice.columns) == ["seed", "seed"]
+        assert list(twice.columns) == ["seed", "seed_2"]
         assert list(index.sql("select cell, gamma from runs where seed < 0").columns) == ["cell", "gamma"]
 
 
