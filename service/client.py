@@ -125,6 +125,7 @@ class Client:
         _check_study(study)
         self.store.create()
         with closing(Index.open(self.settings.database)) as index:
+            index.adopt(self.store)  # a store whose index is new goes on where its revisions ended
             change = index.add_revision(study)
             self.store.write_revision(study.name, change.revision, change.toml)
             jobs = Jobs(index)
