@@ -162,10 +162,10 @@ def test_another_machine_can_open_a_copied_store(client: Client, tmp_path: Path)
 
 
 def test_a_store_whose_index_is_new_goes_on_where_its_revisions_ended(client: Client, tmp_path: Path) -> None:
-    client.run(study(), quiet)
-    client.run(study(seed=range(3)), quiet)
+    client.run(study(seed=range(1)), quiet)
+    client.run(study(seed=range(2)), quiet)
     moved = Client(tmp_path / "store", db=f"sqlite:///{tmp_path / 'other.sqlite'}", ray="inline")
-    assert moved.run(study(seed=range(4)), quiet).revision == 3
+    assert moved.run(study(seed=range(3)), quiet).revision == 3
     assert [number for _, number in moved.store.revisions()] == [1, 2, 3]
 
 

@@ -14,7 +14,7 @@ from .probes import PROBES
 _FLOPS = 3.5e10  # matrix products at the small shapes of a step
 _ELEMENTS = 9.0e7  # elements a second through a block's nonlinearity, forward and backward
 _CALLS = 1.0e-4  # one step's NumPy calls, whatever the stack's size; shared by its points
-_POINT = 4.0e-5  # drawing, reading off and writing a point
+_POINT = 8.0e-5  # drawing, reading off and writing a point
 _BASE = 250 * 2**20
 
 

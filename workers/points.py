@@ -232,8 +232,10 @@ def identity(point: Point, arrays: str | None = None) -> str:
     form: dict[str, Any] = {"kernel": KERNEL_VERSION, **point.canonical()}
     if arrays is not None:
         form["arrays"] = arrays
-    text = json.dumps(form, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(_encode(form).encode(), digest_size=16).hexdigest()
+
+
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
 
 
 def resolve(given: Mapping[str, Any]) -> dict[str, Any]:
