@@ -126,7 +126,7 @@ def _fitted(frames: Frames, block: _Block, rows: Any, width: int) -> tuple[list[
 
     values, variant = pd.Series(block.gammas), frames.variants[block.variants[0]]
     must = headline_gamma(variant, values)
-    for count in range(len(values), 1, -1):
+    for count in range(min(len(values), width // 2), 1, -1):  # a column takes a character and a space
         gammas = pick(values, count, must)
         text = aligned(rows(gammas), right=range(1, count + 1), gap=" ")
         if max(map(len, text)) <= width:

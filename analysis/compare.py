@@ -18,7 +18,7 @@ from .command import run
 from .load import Frames, longest, once
 from .statistics import finite, ln, mean_interval
 from .text import between, exact, fixed, number
-from .variants import GROUP, headline_gamma
+from .variants import GROUP
 
 _RATES = {"mean": "decay_rate", "low": "decay_rate_low", "high": "decay_rate_high"}
 _RATIOS = ("horizon_kind", "horizon_ratio", "horizon_low", "horizon_high", "horizon_n")
@@ -145,13 +145,13 @@ def rate_text(row: dict) -> str:
 
 
 def headline(frames: Frames, table: pd.DataFrame) -> pd.DataFrame:
-    """The rows at the γ in the middle of what a family is about, and at the greatest common length."""
-    parts = []
-    for (reference, _), part in table.groupby(["reference", "level"], sort=False, observed=True):
-        gamma = headline_gamma(frames.variants[str(reference)], part["gamma"])
-        at = part[part["gamma"] == gamma]
-        parts.append(at[at["length"] == at["length"].max()])
-    return pd.concat(parts, ignore_index=True) if parts else table
+    """Of each pair of variants the row at the γ nearest to the cell's default, and at the greatest length there."""
+    default = (
+        table["reference"].astype(object).map({v.label: v.default_gamma for v in frames.variants.values()})
+    )
+    far = (table["gamma"].astype("float64") - default.astype("float64")).abs()
+    order = table.assign(_far=far).sort_values(["_far", "length"], ascending=[True, False], kind="stable")
+    return table.loc[order.drop_duplicates(["reference", "level"]).index.sort_values()].reset_index(drop=True)
 
 
 def longest_only(table: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from . import compare, coverage, decay, horizon, phase, saturation
 from .load import Frames, longest
 from .text import between, exact, fixed, lag_range, lags, listing, number, plural, power_of_ten
-from .variants import GROUP, Variant, headline_gamma
+from .variants import GROUP, Variant, present
 
 MOST, ENDS = 8, 2
 """So many variants are all named; of more, so many at either end. The tables have them all."""
@@ -39,12 +39,14 @@ def at_headline(frames: Frames, table: pd.DataFrame) -> list[tuple[Variant, floa
     """The row of each variant at its greatest length and at the γ nearest to the cell's default."""
     if table.empty:
         return []
-    table, chosen = longest(table), []
-    for label, part in table.groupby("variant", observed=True, sort=True):
-        variant = frames.variants[str(label)]
-        gamma = headline_gamma(variant, part["gamma"])
-        chosen.append((variant, gamma, part[part["gamma"] == gamma].iloc[0].to_dict()))
-    return chosen
+    table = longest(table)
+    default = (
+        table["variant"].astype(object).map({v.label: v.default_gamma for v in frames.variants.values()})
+    )
+    nearest = table.assign(_far=(table["gamma"] - default.astype("float64")).abs())
+    nearest = nearest.sort_values(["variant", "_far"], kind="stable").drop_duplicates("variant")
+    rows = nearest.drop(columns="_far").to_dict("records")
+    return [(frames.variants[str(row["variant"])], float(row["gamma"]), row) for row in rows]
 
 
 def few(said: list[Said], sizes: Sequence[float]) -> tuple[list[Said], str]:
@@ -226,10 +228,10 @@ def growth(frames: Frames) -> list[str]:
     if table["decades"].notna().any() and grows.empty:
         return ["Over the longest sequences the error grows nowhere in this study."]
     sure = grows[~(grows["decades_low"] <= 0)]
-    open_ = [f"the {frames.variants[v].noun}" for v in _labels(grows) if v not in _labels(sure)]
+    open_ = [f"the {frames.variants[v].noun}" for v in present(grows) if v not in present(sure)]
     texts = []
     parts = [
-        _growth(frames.variants[label], sure[sure["variant"] == label]) for label in _labels(sure)[:MOST]
+        _growth(frames.variants[label], sure[sure["variant"] == label]) for label in present(sure)[:MOST]
     ]
     if parts:
         texts.append(f"Over the longest sequences the error grows in {listing(parts)}.")
@@ -239,10 +241,6 @@ def growth(frames: Frames) -> list[str]:
             "includes shrinking."
         )
     return texts
-
-
-def _labels(table: pd.DataFrame) -> list[str]:
-    return [str(v) for v in table["variant"].cat.categories if (table["variant"] == v).any()]
 
 
 def _growth(variant: Variant, rows: pd.DataFrame) -> str:
@@ -330,7 +328,7 @@ def statuses(frames: Frames) -> list[str]:
 
 def _where(rows: pd.DataFrame) -> str:
     """The variants of these points: their names, or how many they are."""
-    labels = _labels(rows)
+    labels = present(rows)
     return "; ".join(labels) if len(labels) <= 4 else f"in {len(labels)} variants"
 
 

@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ..workers.points import PARAMETERS
-from .variants import Variant, headline_gamma, pick, variants
+from .variants import Variant, headline_gamma, pick, present, variants
 
 if TYPE_CHECKING:
     from ..service.client import Client
@@ -98,7 +98,7 @@ class Frames:
         """Runs in ``longest`` whose curves a report draws: at most 24 variants, and five γ of each."""
         runs = self.longest
         parts = []
-        for label in [v for v in self.variants if (runs["variant"] == v).any()][:DRAWN_VARIANTS]:
+        for label in present(runs)[:DRAWN_VARIANTS]:
             part = runs[runs["variant"] == label]
             gammas = pick(part["gamma"], DRAWN_GAMMAS, headline_gamma(self.variants[label], part["gamma"]))
             parts.append(part[part["gamma"].isin(gammas)])

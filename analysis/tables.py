@@ -11,7 +11,7 @@ import pandas as pd
 from . import compare, coverage, horizon
 from .load import DRAWN_GAMMAS, Frames, longest
 from .text import exact, fixed, lags, power_of_ten
-from .variants import GROUP, headline_gamma, pick
+from .variants import GROUP, headline_gamma, pick, present
 
 MOST_ROWS = 300
 LENGTHS = 6
@@ -72,63 +72,52 @@ def reasons(table: pd.DataFrame) -> Table:
 
 def horizons(frames: Frames, table: pd.DataFrame, rates: pd.DataFrame) -> Table:
     """Horizons at the greatest length of each variant, for at most five γ."""
-    own = table[table["level"].isin(horizon.LEVELS)]
     keys = list(GROUP)
-    texts = own.assign(text=[horizon.text(r) for r in own.to_dict("records")])
-    wide = longest(texts.pivot(index=keys, columns="level", values="text").reset_index())
-    rest = (
-        own[own["level"] == own["level"].iloc[0]][[*keys, "n"]]
-        if len(own)
-        else own.reindex(columns=[*keys, "n"])
-    )
+    own = longest(table[table["level"].isin(horizon.LEVELS)])
+    labels = present(own)[: MOST_ROWS // DRAWN_GAMMAS]
+    more = own[~own["variant"].isin(labels)].groupby("variant", observed=True)["gamma"].nunique()
+    own = own[own["variant"].isin(labels)]
+    own = own.assign(text=[horizon.text(r) for r in own.to_dict("records")])
+    wide = own[own["level"] == own["level"].iloc[0]][[*keys, "n"]] if len(own) else own[[*keys, "n"]]
+    for level in horizon.LEVELS:
+        texts = own.loc[own["level"] == level, [*keys, "text"]].rename(columns={"text": level})
+        wide = wide.merge(texts, on=keys, how="left")
     bound = own.loc[own["level"] == "horizon_1", [*keys, "bound"]]
-    wide = (
-        wide.merge(rest, on=keys, how="left")
-        .merge(bound, on=keys, how="left")
-        .merge(rates.drop(columns="n", errors="ignore"), on=keys, how="left")
+    wide = wide.merge(bound, on=keys, how="left").merge(rates, on=keys, how="left")
+    rows: list[list[str]] = []
+    for label, part in wide.groupby("variant", observed=True, sort=True):
+        chosen = pick(part["gamma"], DRAWN_GAMMAS, headline_gamma(frames.variants[str(label)], part["gamma"]))
+        rows += [_horizon_row(row) for row in part[part["gamma"].isin(chosen)].to_dict("records")]
+    head = ["cell variant", "γ", "half", "10 %", "1 %", "1 % of γ^ℓ"]
+    note = (
+        f"At the greatest length of each variant; at most {DRAWN_GAMMAS} γ of each. “> L”: the curve never falls so "
+        "far within its L lags. “median”: some seeds are censored; in brackets the smallest and the largest seed. "
+        "The horizon is of the adjoint, its decay rate a least-squares slope, natural logarithm a lag."
     )
-    rows = []
-    for label, part in wide.groupby("variant", observed=True, sort=False):
-        variant = frames.variants[str(label)]
-        chosen = pick(part["gamma"], DRAWN_GAMMAS, headline_gamma(variant, part["gamma"]))
-        for row in part[part["gamma"].isin(chosen)].to_dict("records"):
-            rows.append(
-                [
-                    str(label),
-                    exact(row["gamma"]),
-                    *(str(row.get(level) or "–") for level in horizon.LEVELS),
-                    "never" if np.isinf(row["bound"]) else lags(row["bound"]),
-                    fixed(row.get("decay_rate", np.nan), 3),
-                    power_of_ten(row.get("ln_ratio_end", np.nan)),
-                    str(row["n"]),
-                ]
-            )
-    head = [
-        "cell variant",
-        "γ",
-        "half",
-        "10 %",
-        "1 %",
-        "1 % of γ^ℓ",
-        "decay rate",
-        "left at the end",
-        "seeds",
+    title = "Horizons in lags, with 95 % intervals over seeds"
+    shown = grouped(title, [*head, "decay rate", "left at the end", "seeds"], rows, note)
+    return replace(shown, left_out=int(more.clip(upper=DRAWN_GAMMAS).sum()))
+
+
+def _horizon_row(row: dict) -> list[str]:
+    texts = (row[level] for level in horizon.LEVELS)
+    return [
+        str(row["variant"]),
+        exact(row["gamma"]),
+        *(text if isinstance(text, str) else "–" for text in texts),
+        "never" if np.isinf(row["bound"]) else lags(row["bound"]),
+        fixed(row.get("decay_rate", np.nan), 3),
+        power_of_ten(row.get("ln_ratio_end", np.nan)),
+        str(row["n"]),
     ]
-    return grouped(
-        "Horizons in lags, with 95 % intervals over seeds",
-        head,
-        rows,
-        f"At the greatest length of each variant; at most {DRAWN_GAMMAS} γ of each. “> L”: the curve "
-        "never falls so far within "
-        "its L lags. “median”: some seeds are censored; in brackets the smallest and the largest seed. "
-        "The horizon is "
-        "of the adjoint, its decay rate a least-squares slope, natural logarithm a lag.",
-    )
 
 
 def lengths(table: pd.DataFrame) -> Table:
     """The 1 % horizon at every γ and length."""
     own = table[table["level"] == "horizon_1"]
+    pairs = own[["variant", "gamma"]].drop_duplicates()
+    left_out = max(len(pairs) - MOST_ROWS, 0)
+    own = own.merge(pairs.head(MOST_ROWS), on=["variant", "gamma"])
     own = own.assign(text=[horizon.text(r) for r in own.to_dict("records")])
     wide = own.pivot(index=["variant", "gamma"], columns="length", values="text")
     shown = sorted(wide.columns)[-LENGTHS:]
@@ -137,7 +126,7 @@ def lengths(table: pd.DataFrame) -> Table:
         for (variant, gamma), row in zip(wide.index, wide.to_dict("records"), strict=True)
     ]
     head = ["cell variant", "γ", *(f"T = {T:,}" for T in shown)]
-    return grouped("The 1 % horizon at every γ and length", head, rows)
+    return replace(grouped("The 1 % horizon at every γ and length", head, rows), left_out=left_out)
 
 
 def comparisons(table: pd.DataFrame) -> Table:

@@ -149,6 +149,11 @@ def _absent(value: Any) -> bool:
     return value is None or (isinstance(value, float) and value != value) or value is pd.NA
 
 
+def present(table: pd.DataFrame) -> list[str]:
+    """Labels of the variants that a table has rows of, in their order."""
+    return [str(label) for label in table["variant"].cat.remove_unused_categories().cat.categories]
+
+
 def headline_gamma(variant: Variant, gammas: pd.Series) -> float:
     """The γ of the study nearest to the cell's own default: 1, and 0.99 for gated cells."""
     known = gammas.dropna().drop_duplicates()

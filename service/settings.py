@@ -108,4 +108,11 @@ class Settings(BaseSettings):
 def _line(problem: Any) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{name} = {problem['input']!r}: {message[:1].lower()}{message[1:]} (or {_PREFIX}{name.upper()})"
+    own = problem["type"] == "value_error"  # pydantic's own messages do not say what the setting is
+    what = (
+        ""
+        if own or name not in Settings.model_fields
+        else f"; {name}: {Settings.model_fields[name].description}"
+    )
+    given = f"{name} = {problem['input']!r}: {message[:1].lower()}{message[1:]}"
+    return f"{given}{what} (or {_PREFIX}{name.upper()})"

@@ -5,7 +5,7 @@ import math
 
 import pytest
 from longlag.cli import main
-from longlag.workers import checks
+from longlag.workers import Point, checks, measure
 
 
 @pytest.mark.parametrize("name", checks.CHECKS)
@@ -39,3 +39,8 @@ def test_a_failing_check_ends_with_one(
     monkeypatch.setattr(checks, "CHECKS", {"one": (lambda: (1.0, 1.0, error, 1e-12), "arithmetic")})
     assert main(["verify"]) == 1
     assert "FAILED" in capsys.readouterr().out
+
+
+def test_no_points_are_an_empty_table() -> None:
+    assert measure([]).num_rows == 0
+    assert measure([]).schema.names == measure(Point(length=2)).schema.names

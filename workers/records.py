@@ -82,7 +82,7 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
 
 def _list_column(values: list[Any], kind: pa.ListType) -> pa.Array:
     """Lists of different lengths, or none, from arrays; without a Python object a number."""
-    present = np.array([value is not None for value in values])
+    present = np.array([value is not None for value in values], np.bool_)
     sizes = [0 if value is None else len(value) for value in values]
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
     arrays = [value for value in values if value is not None]

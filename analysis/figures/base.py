@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..load import DRAWN_VARIANTS, Frames
-from ..variants import pick
+from ..variants import pick, present
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,8 +101,7 @@ def variant_styles(frames: Frames) -> dict[str, dict[str, Any]]:
 
 def families(frames: Frames, rows: pd.DataFrame, most: int = 8) -> list[tuple[str, list[str]]]:
     """Variants that can share axes, at most eight a panel: those whose γ is a weight or norm, those with a gate."""
-    there = [label for label in frames.variants if (rows["variant"] == label).any()]
-    there = there[:DRAWN_VARIANTS]
+    there = present(rows)[:DRAWN_VARIANTS]
     groups: list[tuple[str, list[str]]] = []
     for gated, title in ((False, "γ is a norm or a weight"), (True, "γ is a gate")):
         labels = [label for label in there if frames.variants[label].gated is gated]
@@ -116,11 +115,12 @@ def families(frames: Frames, rows: pd.DataFrame, most: int = 8) -> list[tuple[st
 
 def thinned(rows: pd.DataFrame, most: int = DRAWN_POINTS) -> pd.DataFrame:
     """Rows of at most so many γ of each variant, evenly spread: more cannot be told apart. The tables have all."""
-    kept = [
-        part[part["gamma"].isin(pick(part["gamma"], most, float(part["gamma"].iloc[0])))]
-        for _, part in rows.groupby("variant", observed=True)
-    ]
-    return pd.concat(kept) if kept else rows
+    counts = rows.groupby("variant", observed=True)["gamma"].nunique()
+    left_out = pd.Series(False, index=rows.index)
+    for label in counts.index[counts > most]:
+        part = rows.loc[rows["variant"] == label, "gamma"]
+        left_out[part.index[~part.isin(pick(part, most, float(part.iloc[0])))]] = True
+    return rows[~left_out]
 
 
 # -- words of captions -------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from .. import decay
 from ..load import Frames, longest
 from ..statistics import mean_interval
 from ..text import exact, fixed, listing
-from ..variants import headline_gamma
+from ..variants import headline_gamma, present
 from .axes import key_above, lag_axis
 from .base import Figure, Panel, at_length, columns_of, not_drawn, over_seeds, tall, thinned, variant_styles
 
@@ -36,7 +36,7 @@ def _rows(frames: Frames) -> pd.DataFrame:
 
 def _panels(frames: Frames) -> list[Panel]:
     rows = _rows(frames)
-    labels = [label for label in frames.variants if (rows["variant"] == label).any()][:MOST]
+    labels = present(rows)[:MOST]
     ends = []
     for label in labels:
         part = rows[rows["variant"] == label]
@@ -46,7 +46,7 @@ def _panels(frames: Frames) -> list[Panel]:
     alt = f"Gap between bound and measurement at the last lag, against γ: {listing(ends)}."
     panels = [Panel("at the last lag", alt, lambda axes: _by_gamma(axes, frames, labels, rows), tall(labels))]
     gamma = headline_gamma(frames.variants[labels[0]], rows["gamma"])
-    there = [v for v in labels if (rows[rows["variant"] == v]["gamma"] == gamma).any()]
+    there = present(rows[(rows["gamma"] == gamma) & rows["variant"].isin(labels)])
     curves = _by_lag_table(frames, there, gamma)
     if len(curves):
         said = f"The same gap by lag at γ = {exact(gamma)}: it grows in proportion to the lag where it is not zero."
@@ -86,7 +86,7 @@ def _by_lag_table(frames: Frames, labels: list[str], gamma: float) -> pd.DataFra
 
 def _by_lag(axes: Axes, frames: Frames, curves: pd.DataFrame) -> None:
     styles = variant_styles(frames)
-    labels = [label for label in frames.variants if (curves["variant"] == label).any()]
+    labels = present(curves)
     for label in labels:
         part, look = curves[curves["variant"] == label], styles[label]
         every = max(len(part) // 8, 1)

@@ -10,7 +10,7 @@ import pandas as pd
 from .. import curves
 from ..load import DRAWN_GAMMAS, Frames
 from ..text import exact, listing, power_of_ten
-from ..variants import Variant
+from ..variants import Variant, present
 from .axes import End, decades, key_above, label_ends, lag_axis, leaving, name_of_labels
 from .base import DASHED, INK, Figure, Panel, at_length, columns_of, gamma_colours, not_drawn, over_seeds
 
@@ -88,7 +88,7 @@ def _key(axes: Axes, variant: Variant) -> None:
 
 def _caption(frames: Frames) -> str:
     table = curves.table(frames)
-    there = [v for v in frames.variants.values() if (table["variant"] == v.label).any()]
+    there = [frames.variants[label] for label in present(table)]
     bounded, others = ([v.label for v in there if v.bounded is wanted] for wanted in (True, False))
     if len(there) > 8:
         bounded, others = [], []

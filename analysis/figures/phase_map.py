@@ -10,7 +10,7 @@ import pandas as pd
 from .. import phase
 from ..load import Frames
 from ..text import exact, fixed
-from ..variants import Variant, pick
+from ..variants import Variant, pick, present
 from .base import INK, PANEL, PAPER, Figure, Panel, columns_of, not_drawn, over_seeds, thinned
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _missing(frames: Frames) -> str | None:
 
 def _panels(frames: Frames) -> list[Panel]:
     table = _fitting(phase.table(frames))
-    there = [label for label in frames.variants if (table["variant"] == label).any()]
+    there = present(table)
     return [_panel(frames.variants[label], table[table["variant"] == label]) for label in there[:PANELS]]
 
 

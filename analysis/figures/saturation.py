@@ -27,7 +27,7 @@ def _missing(frames: Frames) -> str | None:
 
 def _panels(frames: Frames) -> list[Panel]:
     table = saturation.table(frames)
-    there = [v for v in frames.variants.values() if (table["variant"] == v.label).any()]
+    there = [frames.variants[label] for label in present(table)]
     memories = [v for v in there if v.cell == "memory"]
     panels = [_memory(frames, v, table[table["variant"] == v.label]) for v in memories[:MEMORIES]]
     others = [v for v in there if v.cell not in ("memory", "linear")][:OTHERS]

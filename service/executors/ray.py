@@ -14,8 +14,11 @@ import secrets
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -43,6 +46,11 @@ _ENVIRONMENT = {
 _TOKEN = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
 _OBJECTS = 100 * 2**20  # bytes of Ray's shared memory here: shards and receipts are small
 _STEP = 64 * 2**20  # what a shard asks of a node's memory is rounded up to this, so that Ray sees few kinds
+_SILENCE = 20.0  # seconds without an outcome before a cluster is asked whether it is still there
+_QUESTION = (
+    "import sys; from ray._raylet import GcsClient; nodes = GcsClient(address=sys.argv[1]).get_all_node_info(); "
+    "sys.exit(not any(i.hex() == sys.argv[2] and node.state == 0 for i, node in nodes.items()))"
+)
 _NODE = 30.0  # seconds for a node to answer
 _FOLDER = re.compile(r"longlag-ray-(\d+)-\w{8}")
 
@@ -61,6 +69,7 @@ class RayExecutor:
         self._word = ""
         self._task: Any = None
         self._most = 0
+        self._own, self._heard = "", 0.0
         self._stops = ExitStack()
         self.slots = self.window = 1
 
@@ -94,6 +103,7 @@ class RayExecutor:
         address = _address(self._settings.ray)
         probe(address)
         self._init(ray, address=address)
+        self._own, self._heard = ray.get_runtime_context().get_node_id(), time.monotonic()
         self._word = self.store.nonce()
         self._stops.callback(self.store.drop_nonce, self._word)
         nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
@@ -140,7 +150,28 @@ class RayExecutor:
         ready, rest = ray.wait(references, num_returns=1, timeout=timeout, fetch_local=False)
         if ready and rest:
             ready += ray.wait(rest, num_returns=len(rest), timeout=0, fetch_local=False)[0]
+        if ready:
+            self._heard = time.monotonic()
+        elif self._own and time.monotonic() - self._heard > _SILENCE:
+            self._still_there()
         return [self._outcome(ray, reference, self._running.pop(reference)) for reference in ready]
+
+    def _still_there(self) -> None:
+        """After a silence: is the cluster the one that was joined? Ray does not notice a head that was restarted.
+
+        Asked by another process: in this one Ray's own question (``ray.nodes``) aborts on such a head.
+        """
+        command = [sys.executable, "-c", _QUESTION, _address(self._settings.ray), self._own]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=_NODE, cwd=tempfile.gettempdir())
+            gone = done.returncode != 0
+        except subprocess.TimeoutExpired:
+            gone = True
+        if gone:
+            raise ClusterLost(
+                f"the Ray cluster ({self._settings.ray}) has gone or was restarted: 'longlag resume' goes on"
+            )
+        self._heard = time.monotonic()
 
     def _outcome(self, ray: ModuleType, reference: Any, shard_id: str) -> Outcome:
         try:
@@ -210,19 +241,20 @@ def _check_nodes(ray: ModuleType, nodes: list[dict[str, Any]], store: Store, wor
     asked = {}
     for node in nodes:
         there = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        asked[task.options(scheduling_strategy=there).remote(str(store.root), word)] = node[
-            "NodeManagerHostname"
-        ]
-    ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=_NODE)
-    if late:
-        raise ClusterUnavailable(
-            f"the node {asked[late[0]]} gave no answer in {_NODE:.0f} s: is it still there?"
-        )
-    for reference in ready:
-        host = asked[reference]
+        asked[task.options(scheduling_strategy=there).remote(str(store.root), word)] = node
+    _, late = ray.wait(list(asked), num_returns=len(asked), timeout=_NODE)
+    alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    for reference, node in asked.items():
+        host = node["NodeManagerHostname"]
+        if reference in late and node["NodeID"] in alive:
+            raise ClusterUnavailable(f"the node {host} gave no answer in {_NODE:.0f} s: is it still there?")
+        if reference in late:  # it has left meanwhile: what it was asked does not matter any more
+            continue
         try:
             seen, kernel = ray.get(reference)
         except Exception as problem:
+            if node["NodeID"] not in alive:
+                continue
             cause = getattr(problem, "cause", problem)
             raise ClusterUnavailable(
                 f"the node {host} cannot run longlag: {first_line(cause)}; install the same version there"
