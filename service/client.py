@@ -16,6 +16,7 @@ import pandas as pd
 from . import curves
 from .driver import OnProgress, drive, missing
 from .errors import InvalidStudy, JobConflict, NotFound
+from .executors.address import connect
 from .index import Index, RevisionInfo, StudyInfo
 from .job import Job, spawn
 from .jobs import JobRecord, Jobs
@@ -123,6 +124,8 @@ class Client:
     def _request(self, study: Study) -> tuple[JobRecord, RevisionInfo, bool]:
         """The job that completes a study; what the submission changed; whether nobody is at work on the job."""
         _check_study(study)
+        if self.settings.ray not in ("local", "inline", "auto"):
+            connect(self.settings.ray)  # before anything is made for a job that could not begin
         self.store.create()
         with closing(Index.open(self.settings.database)) as index:
             index.adopt(self.store)  # a store whose index is new goes on where its revisions ended

@@ -80,9 +80,10 @@ def _check_known(store: Store, row: Any, there: bool) -> list[Finding]:
     file, path = row["file"], store.path(row["file"])
     if row["removed"] is not None:
         return [Finding("note", file, "nothing needs it any more: the next run deletes it")] if there else []
-    remedy = "bring it back from a copy; or delete it, 'longlag reindex', and run its study again"
     if not there:
+        remedy = "bring it back from a copy; or 'longlag reindex', and run its study again"
         return [Finding("error", file, f"missing ({row['rows']:,} points): {remedy}")]
+    remedy = "bring it back from a copy; or delete it, 'longlag reindex', and run its study again"
     try:
         found = records.verify(path)
     except BadFile:
@@ -131,6 +132,8 @@ def reindex(database: Database, store: Store) -> int:
                 commit.put_revision(connection, study, number, [p.point_id for p in study.points()])
         for receipt in whole:
             commit.commit(connection, receipt, store.scalars(str(receipt.file)), {})
+        if store.revisions():  # what a removed study has left in files that it shared stays removed
+            connection.execute(delete(measures).where(measures.c.point_id.not_in(select(points.c.point_id))))
         return len(whole)
 
     return database.write(work)

@@ -1,6 +1,7 @@
 """The client: what a user does with studies, jobs and tables, on a store of its own."""
 
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -15,7 +16,14 @@ from longlag import Study, linspace
 from longlag.service import job as job_module
 from longlag.service.client import Client
 from longlag.service.driver import Progress
-from longlag.service.errors import InvalidSettings, InvalidStudy, JobConflict, NotFound, QueryRefused
+from longlag.service.errors import (
+    ClusterUnavailable,
+    InvalidSettings,
+    InvalidStudy,
+    JobConflict,
+    NotFound,
+    QueryRefused,
+)
 from longlag.service.index import Index
 from longlag.service.job import DriverFailed
 from longlag.service.jobs import Jobs
@@ -201,6 +209,16 @@ def test_what_is_no_study_is_refused(client: Client) -> None:
 
 
 # ---- jobs
+
+
+def test_a_dead_address_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    there = Client(tmp_path / "store", ray=f"127.0.0.1:{port}")
+    for begin in (there.submit, there.run):
+        with pytest.raises(ClusterUnavailable, match=f"nothing answers at 127.0.0.1:{port}"):
+            begin(study())
+    assert not (tmp_path / "store").exists()
 
 
 def test_submit_returns_at_once_and_goes_on_by_itself(tmp_path: Path) -> None:

@@ -99,6 +99,16 @@ class TestUpkeep:
         assert index.revision("s").revision == 2
         assert index.check(store) == []
 
+    def test_reindex_leaves_out_what_a_removed_study_left_in_shared_files(
+        self, index: Index, store: Store
+    ) -> None:
+        submit(index, store, study(seeds=3))
+        assert submit(index, store, study("part", seeds=1)) == 0
+        index.remove_study("s", store)
+        assert len(rows(index, "measures")) == 2
+        index.reindex(store)
+        assert len(rows(index, "measures")) == 2
+
     def test_a_crash_in_reindex_leaves_the_old_index(
         self, index: Index, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -14,8 +14,8 @@ ANSWER_SECONDS = 10.0
 _QUESTION = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
 
 
-def probe(address: str) -> None:
-    """Raises ClusterUnavailable, within seconds, where no Ray head answers there or it refuses our token."""
+def connect(address: str) -> None:
+    """Raises ClusterUnavailable, within seconds, where nothing listens at host:port."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
@@ -23,6 +23,11 @@ def probe(address: str) -> None:
         raise ClusterUnavailable(
             f"nothing answers at {address}: {first_line(problem)}; is the Ray head running? --ray local needs none"
         ) from None
+
+
+def probe(address: str) -> None:
+    """Raises ClusterUnavailable, within seconds, where no Ray head answers there or it refuses our token."""
+    connect(address)
     try:
         done = subprocess.run(
             [sys.executable, "-c", _QUESTION, address],
