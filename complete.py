@@ -47,7 +47,7 @@ def complete(options: Options, client: Client, name: str, work: Work, report: Pa
     screen.say("", f"data    {near(client.settings.root)} (index: {near(database(client))})")
     with screen.busy("writing the report"):
         page = client.report(job.study, report, job.revision)
-    tables = page.with_suffix("") if page.suffix else page.with_name(f"{page.name}_tables")
+    tables = page.with_name(f"{page.stem}_tables")
     screen.say(
         f"report  {page} (its tables: {tables}/*.csv)",
         Line(f'next:   {options.command} query "{question(job.study)}"', "bold", "whole"),

@@ -62,7 +62,9 @@ def table(frames: Frames) -> pd.DataFrame:
     for first, others in _families(frames).items():
         runs = frames.fine[frames.fine["variant"].isin([first, *others])]
         rates = paired(runs, "decay_rate", "variant", first).rename(columns=_RATES)
-        parts.append(rates.merge(horizon_ratios(runs, first), on=_KEYS, how="outer"))
+        ratios = horizon_ratios(runs, first)
+        none = rates.assign(**dict.fromkeys(_RATIOS, np.nan))
+        parts.append(rates.merge(ratios, on=_KEYS, how="outer") if len(ratios) else none)
     if len(parts) == 1:
         return parts[0]
     whole = pd.concat(parts[1:], ignore_index=True)[list(parts[0].columns)]

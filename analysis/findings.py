@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +10,11 @@ import pandas as pd
 
 from . import compare, coverage, decay, horizon, phase, saturation
 from .load import Frames, longest
+from .sentences import ENDS, MOST, at_headline, together
 from .text import between, exact, fixed, lag_range, lags, listing, number, plural, power_of_ten
 from .variants import GROUP, Variant, present
 
-MOST, ENDS = 8, 2
-"""So many variants are all named; of more, so many at either end. The tables have them all."""
 _LN10 = np.log(10.0)
-Said = tuple[Variant, float, str]
-"""A variant, the γ at which something is said of it, and what."""
 
 
 @dataclass(frozen=True)
@@ -33,66 +30,6 @@ def findings(frames: Frames) -> list[Finding]:
     """Everything that can be said of these frames, the most important first; at least one sentence."""
     said = [Finding(matter, texts, see) for matter, see, speak in FINDINGS if (texts := speak(frames))]
     return said or [Finding("Points", ["No point of this study has a result yet."], "coverage")]
-
-
-def at_headline(frames: Frames, table: pd.DataFrame) -> list[tuple[Variant, float, dict]]:
-    """The row of each variant at its greatest length and at the γ nearest to the cell's default."""
-    if table.empty:
-        return []
-    table = longest(table)
-    default = (
-        table["variant"].astype(object).map({v.label: v.default_gamma for v in frames.variants.values()})
-    )
-    nearest = table.assign(_far=(table["gamma"] - default.astype("float64")).abs())
-    nearest = nearest.sort_values(["variant", "_far"], kind="stable").drop_duplicates("variant")
-    rows = nearest.drop(columns="_far").to_dict("records")
-    return [(frames.variants[str(row["variant"])], float(row["gamma"]), row) for row in rows]
-
-
-def few(said: list[Said], sizes: Sequence[float]) -> tuple[list[Said], str]:
-    """What is said of all variants, or where there are too many of those at either end by size; and a remark."""
-    if len(said) <= MOST:
-        return said, ""
-    if min(sizes) == max(sizes):
-        return said[: 2 * ENDS], f"So it is for the other {len(said) - 2 * ENDS} variants."
-    order = sorted(range(len(said)), key=lambda i: sizes[i])
-    kept = [said[i] for i in (*order[:ENDS], *order[-ENDS:])]
-    return kept, f"These are the least and the most of {len(said)} variants; the table has all."
-
-
-def together(said: list[Said], sizes: Sequence[float], verb: tuple[str, str], also: str) -> list[str]:
-    """A sentence for the variants at one nominal γ, and one for all others.
-
-    ``At nominal γ = 1 the A keeps x and the B y.`` ``The C with a loop weight of 1 and the D with its forget
-    gate at 0.99 keep z.`` ``verb``: of one and of several subjects; ``also`` stands in its place from the second
-    part on. Variants of which the same is said are named together.
-    """
-    said, remark = few(said, sizes)
-    leading = [one for one in said if one[0].at(one[1]).startswith("at ")]
-    phrase = leading[0][0].at(leading[0][1]) if leading else ""
-    first = [one for one in leading if one[0].at(one[1]) == phrase]
-    rest = [one for one in said if one not in first]
-    sentences = [f"{_capital(phrase)} {_parts(first, verb, also, with_place=False)}."] if first else []
-    sentences += [f"{_capital(_parts(rest, verb, also, with_place=True))}."] if rest else []
-    return sentences + ([remark] if remark else [])
-
-
-def _parts(said: list[Said], verb: tuple[str, str], also: str, with_place: bool) -> str:
-    """the A and the B with a loop weight of 1 <verb> x, the C with its forget gate at 0.99 <also> y."""
-    texts: dict[str, dict[str, list[str]]] = {}
-    for variant, gamma, text in said:
-        place = f" {variant.at(gamma)}" if with_place else ""
-        texts.setdefault(text, {}).setdefault(place, []).append(f"the {variant.noun}")
-    parts = []
-    for i, (text, places) in enumerate(texts.items()):
-        subjects = [f"{listing(nouns)}{place}" for place, nouns in places.items()]
-        several = len(subjects) > 1 or len(next(iter(places.values()))) > 1
-        parts.append(f"{listing(subjects)} {also if i else verb[several]}{text}")
-    return listing(parts) if len(texts) < 2 or not with_place else "; ".join(parts)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 # -- the findings ------------------------------------------------------------------------------------------

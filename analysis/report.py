@@ -85,7 +85,7 @@ class Report:
     study: str | None = None
     description: str = ""
 
-    def html(self, folder: str = "report") -> str:
+    def html(self, folder: str = "report_tables") -> str:
         """The page; ``folder`` is where it says that the CSV files are."""
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -103,12 +103,12 @@ class Report:
         )
 
     def write(self, path: str | Path = "report.html") -> Path:
-        """Write the page to ``path`` and the tables into the folder beside it (``report/`` for ``report.html``).
+        """Write the page to ``path``, the tables into a folder beside it (``report_tables/`` for ``report.html``).
 
         Each file is written aside and renamed: it is there whole or not at all. Raises OSError.
         """
         path = Path(path)
-        folder = path.with_suffix("") if path.suffix else path.with_name(f"{path.name}_tables")
+        folder = path.with_name(f"{path.stem}_tables")
         folder.mkdir(parents=True, exist_ok=True)
         for name, table in self.tables.items():
             _replace(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.9g"))

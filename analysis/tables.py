@@ -90,9 +90,9 @@ def horizons(frames: Frames, table: pd.DataFrame, rates: pd.DataFrame) -> Table:
         rows += [_horizon_row(row) for row in part[part["gamma"].isin(chosen)].to_dict("records")]
     head = ["cell variant", "γ", "half", "10 %", "1 %", "1 % of γ^ℓ"]
     note = (
-        f"At the greatest length of each variant; at most {DRAWN_GAMMAS} γ of each. “> L”: the curve never falls so "
-        "far within its L lags. “median”: some seeds are censored; in brackets the smallest and the largest seed. "
-        "The horizon is of the adjoint, its decay rate a least-squares slope, natural logarithm a lag."
+        f"At the greatest length of each variant; at most {DRAWN_GAMMAS} γ of each. “> L”: the curve never falls "
+        "so far within its L lags. “median”: some seeds are censored; in brackets the smallest and the largest "
+        "seed. The horizon is of the adjoint, its decay rate a least-squares slope, natural logarithm a lag."
     )
     title = "Horizons in lags, with 95 % intervals over seeds"
     shown = grouped(title, [*head, "decay rate", "left at the end", "seeds"], rows, note)

@@ -89,7 +89,7 @@ def test_it_needs_nothing_from_elsewhere(html, page):
     assert "http:" not in html
     assert "https:" not in html
     assert "//" not in re.sub(r"base64,[^\"]*", "", html)
-    assert all(link.startswith(("data:image/svg+xml;base64,", "#", "report/")) for link in page.links)
+    assert all(link.startswith(("data:image/svg+xml;base64,", "#", "report_tables/")) for link in page.links)
     assert "<script" not in html
     for one in page.pictures:
         svg = base64.b64decode(one["src"].split(",")[1]).decode()
@@ -116,9 +116,9 @@ def test_what_was_measured_is_in_the_text(page, built):
 
 def test_it_is_written_whole_with_its_tables(built, tmp_path):
     path = built.write(tmp_path / "deep" / "report.html")
-    assert sorted(p.name for p in path.parent.iterdir()) == ["report", "report.html"]
-    assert sorted(p.stem for p in (path.parent / "report").iterdir()) == sorted(report.TABLES)
-    horizons = pd.read_csv(path.parent / "report" / "horizon.csv")
+    assert sorted(p.name for p in path.parent.iterdir()) == ["report.html", "report_tables"]
+    assert sorted(p.stem for p in (path.parent / "report_tables").iterdir()) == sorted(report.TABLES)
+    horizons = pd.read_csv(path.parent / "report_tables" / "horizon.csv")
     one = horizons[
         (horizons.variant == "simple tanh") & (horizons.level == "horizon_1") & (horizons.gamma == 0.9)
     ]
@@ -136,6 +136,19 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(built, tmp_path):
     with pytest.raises(OSError):
         built.write(path)
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_a_report_that_breaks_off_leaves_the_old_one(built, tmp_path, monkeypatch):
+    def broken(*_):
+        raise OSError("no space left")
+
+    path = tmp_path / "report.html"
+    path.write_text("old", encoding="utf-8")
+    monkeypatch.setattr(report.os, "replace", broken)
+    with pytest.raises(OSError, match="no space left"):
+        built.write(path)
+    assert path.read_text(encoding="utf-8") == "old"
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["report.html"]
 
 
 def test_pictures_leave_matplotlib_as_it_was(built):
@@ -206,12 +219,14 @@ def broken(runs):
         broken,
         lambda runs: runs.iloc[:0],
         lambda runs: runs[["point_id", "cell", "activation", "gamma", "length", "seed", "status"]],
+        lambda runs: runs.drop(columns=[c for c in runs if "horizon" in c or "half_life" in c]),
+        lambda runs: runs.drop(columns=["decay_rate", "gamma_realised", "bound_gap"]),
         lambda runs: runs.assign(horizon_1=None, decay_rate=math.nan, ln_ratio_end=-math.inf),
     ],
-    ids=["only errors", "no point", "no measures", "nothing finite"],
+    ids=["only errors", "no point", "no measures", "no horizons", "no rates", "nothing finite"],
 )
 def test_frames_that_lack_things_have_a_report(change):
-    some = make.points(2, cell=["simple", "lstm"], gamma=0.9, length=12)
+    some = make.points(2, cell=["simple", "linear", "lstm"], gamma=0.9, length=12)
     runs = change(make.frames(some, slope)["runs"])
     page = Page(report.build_report(runs, points=points_frame(some)).html())
     assert "What the data say" in page.text
@@ -237,7 +252,7 @@ def test_report_of_a_stored_study(stored, tmp_path):
     page = Page(path.read_text(encoding="utf-8"))
     assert "36 points" in page.text
     assert "a test" in page.text
-    assert len(pd.read_csv(tmp_path / "small" / "lag_curves.csv")) == 6 * 24
+    assert len(pd.read_csv(tmp_path / "small_tables" / "lag_curves.csv")) == 6 * 24
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ def test_censoring(values, kind, centre, said):
     row = horizon(values)
     assert (row["kind"], row["centre"]) == (kind, pytest.approx(centre))
     assert row["censored"] == sum(v is None for v in values)
+    assert not row["censored"] or row["high"] == math.inf
     assert written(row) == said
 
 

@@ -121,6 +121,19 @@ def test_censored_horizon_is_never_the_length(frames):
     assert horizon.text(row) == "> 63"
 
 
+def test_curves_that_end_early_have_no_horizon(some):
+    """What an overflow left of a curve is not compared with whole ones; a dead one has fallen all the same."""
+    given = make.frames(some, rate, gates=-1.0)
+    runs = given["runs"]
+    at = (runs["cell"] == "lstm") & (runs["gamma"] == 0.5) & (runs["length"] == 64)
+    states = runs["status"].where(~(at & (runs["seed"] == 0)), "overflow")
+    given["runs"] = runs.assign(status=states.where(~(at & (runs["seed"] == 1)), "dead"))
+    frames = Frames.of(**given)
+    assert one(horizon.table(frames), variant="LSTM", gamma=0.5, length=64, level="horizon_1")["n"] == 4
+    assert one(decay.table(frames), variant="LSTM", gamma=0.5, length=64)["n_decay_rate"] == 3
+    assert one(curves.table(frames), variant="LSTM", gamma=0.5, lag=3)["n"] == 3
+
+
 def test_nothing_is_averaged_but_seeds(frames, some):
     groups = len({(p.cell, p.activation, p.gamma, p.length) for p in some})
     for table in (decay.table(frames), phase.table(frames)):

@@ -106,7 +106,7 @@ def test_run_says_what_was_run_then_the_summary_then_where_it_is_then_what_is_ne
     assert "status  12 ok" in lines
     assert [line.split()[0] for line in lines[-3:]] == ["data", "report", "next:"]
     assert (here / "report.html").is_file()
-    assert (here / "report" / "horizon.csv").is_file()
+    assert (here / "report_tables" / "horizon.csv").is_file()
     assert (here / "longlag-data" / "index.sqlite").is_file()
     assert not ESCAPES.search(first.stdout + first.stderr)
 

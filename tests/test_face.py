@@ -31,7 +31,7 @@ def test_report_writes_one_page_and_its_tables(tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert "<svg" in text or "data:image" in text
     assert "small" in text
-    assert {path.suffix for path in (tmp_path / "out" / "small").iterdir()} == {".csv"}
+    assert {path.suffix for path in (tmp_path / "out" / "small_tables").iterdir()} == {".csv"}
 
 
 def test_report_of_what_is_not_there_writes_nothing(tmp_path: Path) -> None:

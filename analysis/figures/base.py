@@ -6,7 +6,7 @@ SVG, so that panels stand side by side on a wide page and under each other on a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -80,15 +80,29 @@ def tall(labels: list[str]) -> tuple[float, float]:
     return PANEL[0], PANEL[1] + 0.175 * max(key_shape([*labels, ""])[1] - 3, 0)
 
 
-def gamma_colours(gammas: list[float]) -> dict[float, str]:
-    """A colour for each γ in order: cool below one, ink at one, warm above."""
+def gamma_colours(shown: Iterable[float], every: Iterable[float] = ()) -> dict[float, str]:
+    """A colour for each γ that is shown, in order: cool below one, ink at one, warm above.
+
+    ``every``: the γ of all panels, so that a γ has one colour in all of them.
+    """
+    gammas = sorted({*shown, *every})
     low, high = [g for g in gammas if g < 1], [g for g in gammas if g > 1]
-    return {**_spread(low, BELOW), **{g: INK for g in gammas if g == 1}, **_spread(high, ABOVE)}
+    colours = {**_spread(low, BELOW), 1.0: INK, **_spread(high, ABOVE)}
+    return {gamma: colours[gamma] for gamma in sorted(set(shown))}
 
 
-def _spread(values: list[float], colours: tuple[str, ...]) -> dict[float, str]:
-    last = max(len(values) - 1, 1)
-    return {v: colours[round(i * (len(colours) - 1) / last)] for i, v in enumerate(values)}
+def _spread(values: list[float], stops: tuple[str, ...]) -> dict[float, str]:
+    """Colours along the stops, evenly for the values in order; between two stops they are mixed."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    last, colours = max(len(values) - 1, 1), {}
+    for i, value in enumerate(values):
+        place = i * (len(stops) - 1) / last
+        left = min(int(place), len(stops) - 2)
+        mixed = zip(to_rgb(stops[left]), to_rgb(stops[left + 1]), strict=True)
+        red, green, blue = (a + (place - left) * (b - a) for a, b in mixed)
+        colours[value] = to_hex((red, green, blue))
+    return colours
 
 
 def variant_styles(frames: Frames) -> dict[str, dict[str, Any]]:

@@ -27,22 +27,23 @@ def _missing(frames: Frames) -> str | None:
 
 def _panels(frames: Frames) -> list[Panel]:
     table = curves.table(frames)
+    every = [float(gamma) for gamma in table["gamma"].unique()]
     return [
-        _panel(frames.variants[str(label)], part)
+        _panel(frames.variants[str(label)], part, every)
         for label, part in table.groupby("variant", observed=True, sort=True)
     ]
 
 
-def _panel(variant: Variant, table: pd.DataFrame) -> Panel:
+def _panel(variant: Variant, table: pd.DataFrame, every: list[float]) -> Panel:
     last = table[table["lag"] == table.groupby("gamma")["lag"].transform("max")]
     ends = [f"{power_of_ten(r['adjoint'])} at γ = {exact(r['gamma'])}" for r in last.to_dict("records")]
     lag = f"{int(table['lag'].max()):,}"
     alt = f"Lag curves of the {variant.noun}: at lag {lag} what is left of the error is {listing(ends)}."
-    return Panel(variant.label, alt, lambda axes: _draw(axes, variant, table))
+    return Panel(variant.label, alt, lambda axes: _draw(axes, variant, table, every))
 
 
-def _draw(axes: Axes, variant: Variant, table: pd.DataFrame) -> None:
-    colours = gamma_colours(sorted(table["gamma"].unique()))
+def _draw(axes: Axes, variant: Variant, table: pd.DataFrame, every: list[float]) -> None:
+    colours = gamma_colours(table["gamma"].unique(), every)
     lag_axis(axes, float(table["lag"].max()))
     axes.set_ylim(*_window(table))
     ends: list[End] = []

@@ -10,7 +10,7 @@ import pandas as pd
 from .. import saturation
 from ..load import DRAWN_GAMMAS, Frames
 from ..text import exact, listing, number
-from ..variants import Variant, headline_gamma, pick
+from ..variants import Variant, headline_gamma, pick, present
 from .axes import End, Floats, decades, key_above, label_ends, leaving, name_of_labels, steps_axis
 from .base import DASHED, INK, Figure, Panel, gamma_colours, over_seeds, tall, variant_styles
 
@@ -58,7 +58,7 @@ def _draw_memory(axes: Axes, frames: Frames, variant: Variant, table: pd.DataFra
         Line2D([], [], color=INK, linestyle=DASHED, linewidth=1.1, label="Gaussian sums"),
     ]
     ends: list[End] = []
-    for gamma, colour in gamma_colours(sorted(table["gamma"].unique())).items():
+    for gamma, colour in gamma_colours(table["gamma"].unique()).items():
         part = table[table["gamma"] == gamma]
         x = part["step"].to_numpy(dtype="float64")
         y, low, high, guide = (_log10(part[name].to_numpy()) for name in ("mean", "low", "high", "guide"))
