@@ -123,7 +123,7 @@ def test_run_says_what_was_run_then_the_summary_then_where_it_is_then_what_is_ne
 @pytest.mark.acceptance
 def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(say, here: Path) -> None:
     (here / "tiny.toml").write_text(
-        TINY.replace("[4, 8]", "[300, 350, 400, 450]").replace("range = 2", "range = 4")
+        TINY.replace("[4, 8]", "[6000, 7000, 8000, 9000]").replace("range = 2", "range = 4")
     )
     command = [sys.executable, "-m", "longlag", "run", "tiny.toml", "--ray", "inline"]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}

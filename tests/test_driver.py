@@ -406,8 +406,13 @@ def test_two_runs_at_once(tmp_path: Path, undisturbed: tuple[pd.DataFrame, pd.Da
 
 
 def long_study() -> Study:
-    """A second or two of work."""
-    return Study("s", cell=["simple", "gru"], length=range(300, 700, 50), hidden_size=24, seed=range(3))
+    """Some seconds of work."""
+    return Study("s", cell=["simple", "gru"], length=range(300, 1100, 50), hidden_size=24, seed=range(3))
+
+
+def endless_study() -> Study:
+    """More work than a test waits for, on any machine."""
+    return Study("s", cell=["simple", "gru"], length=range(2000, 6000, 50), hidden_size=24, seed=range(9))
 
 
 def descendants(process: "subprocess.Popen[str]") -> list[psutil.Process]:
@@ -447,7 +452,7 @@ def test_workers_and_everything_killed_under_ray(tmp_path: Path) -> None:
 @pytest.mark.integration
 def test_ray_ends_with_its_driver(tmp_path: Path) -> None:
     """Ctrl-C: stopped within seconds, the job let go of, and nothing of Ray left."""
-    process = start(tmp_path / "store", "local", long_study())
+    process = start(tmp_path / "store", "local", endless_study())
     read_until_first_commit(process)
     everything = descendants(process)
     shared = set(Path("/dev/shm").iterdir())
