@@ -1,6 +1,7 @@
 """What all tests share: no silence in arithmetic, a real PostgreSQL from a wheel, the URL of a fresh index."""
 
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -13,6 +14,13 @@ import psycopg
 import pytest
 from longlag.service.index import Index
 from longlag.service.store import Store
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible() -> None:
+    """Ctrl-C means something to the processes of the tests, also where a shell has started us in the background:
+    it has SIGINT ignored then, and what is ignored is inherited."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
