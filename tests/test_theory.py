@@ -11,6 +11,7 @@ from longlag.workers import Point, gaussian, measure, theory, trace
 from longlag.workers.activations import ACTIVATIONS
 from longlag.workers.errors import InvalidPoint, Unreachable
 from longlag.workers.theory import critical_gain, critical_input, fixed_point, mean_field
+from threadpoolctl import threadpool_limits
 
 SOLVED = ("tanh", "logistic")  # relu and identity have closed forms
 
@@ -170,14 +171,14 @@ def test_the_critical_gain_is_where_chi_is_1_and_leads_back_to_the_input(name, s
         assert back == pytest.approx(sd, rel=1e-10)
 
 
-@pytest.mark.parametrize("over", [1e-12, 1e-6, 1e-3])
+@pytest.mark.parametrize("over", [1e-12, 3e-9, 7e-8, 1e-6, 1e-3])
 def test_the_critical_line_of_tanh_leaves_the_silent_state_as_its_expansion_says(over):
     # Δ = ε/2 (1 + 3/4 ε), ε = g² − 1: from χ = g² (1 − 2Δ + 7Δ²) = 1; σ² = g² Δ (4/3 Δ² − 32/3 Δ³)
     gain = 1 + over
     epsilon = (gain - 1) * (gain + 1)
     delta = epsilon / 2 * (1 + 0.75 * epsilon)
     wanted = math.sqrt(gain**2 * delta * (4 / 3 * delta**2 - 32 / 3 * delta**3))
-    assert critical_input("tanh", gain) == pytest.approx(wanted, rel=10 * epsilon**2 + 1e-12)
+    assert critical_input("tanh", gain) == pytest.approx(wanted, rel=10 * epsilon**2 + 1e-13, abs=0)
 
 
 @pytest.mark.parametrize(
@@ -262,26 +263,27 @@ def test_only_the_simple_cell_has_it():
             mean_field(Point(cell=cell))
 
 
-WIDE = dict(gamma_kind="gain", hidden_size=300, input_size=300, batch_size=2, length=100, loss_times="last")
+WIDE = dict(gamma_kind="gain", hidden_size=250, input_size=250, batch_size=2, length=100, loss_times="last")
 
 
 @pytest.mark.parametrize(
-    ("changes", "within"),
+    ("changes", "within"),  # of the mean over 8 seeds: three standard errors and the finite-size shift
     [
-        (dict(activation="tanh", gamma=1.5, input_scale=0.5), 0.015),
+        (dict(activation="tanh", gamma=1.5, input_scale=0.5), 0.012),
         (dict(activation="tanh", gamma=0.8, input_scale=0.5), 0.015),
-        (dict(activation="tanh", gamma=1.5, input="impulse"), 0.015),  # autonomous after its first step
+        (dict(activation="tanh", gamma=1.5, input="impulse"), 0.025),  # autonomous after its first step
         (dict(activation="relu", gamma=1.2), 0.025),
         (dict(activation="logistic", gamma=6.0, input="uniform"), 0.04),  # its mean is frozen: larger spread
-        (dict(activation="identity", gamma=0.9), 0.025),
+        (dict(activation="identity", gamma=0.9), 0.05),
     ],
     ids=str,
 )
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 def test_a_wide_network_does_what_the_mean_field_says(weights, changes, within):
-    points = [Point(weights=weights, seed=seed, **WIDE, **changes) for seed in range(4)]
-    realised = np.log(measure(points)["gamma_realised"].to_numpy())
-    expected = np.array([mean_field(point).lyapunov for point in points])
+    points = [Point(weights=weights, seed=seed, **WIDE, **changes) for seed in range(8)]
+    with threadpool_limits(1):  # a QR on two busy cores is fifty times slower
+        realised = np.log(measure(points)["gamma_realised"].to_numpy())
+        expected = np.array([mean_field(point).lyapunov for point in points])
     assert abs((realised - expected).mean()) <= within
     # what ln γ would be if nothing saturated is far outside
     silent = np.log(points[0].gamma * ACTIVATIONS[changes["activation"]].slope)
