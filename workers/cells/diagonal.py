@@ -53,9 +53,10 @@ class Diagonal(Cell):
         return Back(adjoint, _turned(adjoint, rho, cos, -sin))
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
-        G, P, C, B, N = chunk.delta.shape
+        _, P, C, B, N = chunk.delta.shape
         delta, h = chunk.delta.reshape(P, C * B, N), rows_to_columns(chunk.before[0])
-        along = summed(_pairs(delta * h)[None])  # Σ δ·h and Σ δ·(h turned by a right angle), pair by pair
+        # pair by pair Σ δ·h, and Σ δ·h⊥ with h turned by a right angle
+        along = summed(_pairs(delta * h)[None])
         across = summed(_pairs(delta * _turned(h, 1.0, 0.0, 1.0))[None])
         rho, cos, sin = (factor[0, :, 0] for factor in chunk.local)
         return {
