@@ -3,9 +3,10 @@
 Nothing here comes from ``longlag``: the engine is checked against it. Every function takes a ``point``
 (anything with attributes ``cell``, ``activation``, ``leak``, ``reset``, ``gradient``, ``loss``), ``parameters``
 without a point axis (U (G·N,N), W (G·N,M), b (G·N), a (), p (3·N), rho and theta (N/2), b_u (N), V (K,N),
-d (K)), inputs (T,B,M), targets (T,B,K) or classes (T,B), in any dtype, complex ones included: derivatives are complex steps, Im F(x + ih)/h with h = 1e-30: no
-cancellation, so exact to rounding wherever F is analytic (Squire & Trapp 1998). relu is analytic away from
-its kink; ``central_gradient`` (error of order h²) checks it without that assumption.
+d (K)), inputs (T,B,M), targets (T,B,K) or classes (T,B), in any dtype, complex ones included: derivatives are
+complex steps, Im F(x + ih)/h with h = 1e-30: no cancellation, so exact to rounding wherever F is analytic
+(Squire & Trapp 1998). relu is analytic away from its kink; ``central_gradient`` (error of order h²) checks it
+without that assumption. A gradient that is truncated on purpose is one of F with constants: their real parts.
 """
 
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ def residual(point, p, h, x, push):
 
 def lstm_1997(point, p, state, x, push):
     h, c = np.split(state, 2, axis=-1)
-    h = h.real if point.gradient == "truncated" else h  # a complex step does not come through: a constant
+    h = h.real if point.gradient == "truncated" else h  # a constant
     z = h @ p["U"].T + x @ p["W"].T + p["b"] + push
     zi, zo, zc = np.split(z, 3, axis=-1)
     c = p["a"] * c + logistic(zi) * np.tanh(zc)
