@@ -53,8 +53,7 @@ def _row(point: Point, **own: Any) -> dict[str, Any]:
 def _one_unit(weights: dict[str, float], **parameters: Any) -> tuple[Point, dict[str, NDArray]]:
     """A point with N = M = K = B = 1 and its arrays, each filled with one number (d with zero)."""
     point = Point(hidden_size=1, input_size=1, output_size=1, batch_size=1, **parameters)
-    cell = CELLS[point.cell](point.activation, point.reset)
-    shapes = cell.shapes(1, 1, 1)
+    shapes = CELLS[point.cell]().shapes(1, 1, 1)
     return point, {name: np.full(shape, weights.get(name, 0.0)) for name, shape in shapes.items()}
 
 
@@ -82,7 +81,7 @@ def _directional_derivatives() -> Finding:
     """Every parameter of every cell at once: ⟨∂L/∂θ, v⟩ against a central difference of sixth order."""
     worst = (0.0, 0.0, -1.0)
     for name in CELLS:
-        point = Point(cell=name, length=9, hidden_size=5, input_size=3, output_size=2, batch_size=3)
+        point = Point(cell=name, length=9, hidden_size=6, input_size=3, output_size=2, batch_size=3)
         one, rng = trace(point), np.random.default_rng(3)
         step = {key: rng.standard_normal(np.shape(a)) for key, a in one.parameters.items()}
 

@@ -37,9 +37,11 @@ class Task:
     def all_parameters(self) -> dict[str, NDArray]:
         """Every trained array, in float64 or as given. Raises Unreachable where one must be drawn and cannot."""
         p = self.point
-        names = make_cell(p).shapes(p.hidden_size, p.input_size, p.output_size)
+        cell, sizes = make_cell(p), (p.hidden_size, p.input_size, p.output_size)
+        names = cell.shapes(*sizes)
         drawn = {} if set(names) <= set(self.parameters) else draw_parameters(p)
-        return {name: np.asarray(self.parameters.get(name, drawn.get(name))) for name in names}
+        given = [name for name in cell.optional(*sizes) if name in self.parameters]
+        return {name: np.asarray(self.parameters.get(name, drawn.get(name))) for name in (*names, *given)}
 
     def all_inputs(self) -> NDArray:
         """The driving sequence (T, B, M)."""
