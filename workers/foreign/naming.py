@@ -38,8 +38,8 @@ Layer = tuple[Block, ...]
 
 @dataclass(frozen=True)
 class Scheme:
-    """One way to name arrays. ``prefixes`` says where in these names it finds a network; ``read`` reads the one behind
-    a prefix: (named arrays, prefix, cell or None) -> layers."""
+    """One way to name arrays. ``prefixes`` says where in these names it finds a network; ``read`` reads the one
+    behind a prefix: (named arrays, prefix, cell or None) -> layers."""
 
     name: str
     looked_for: str

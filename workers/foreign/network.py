@@ -7,7 +7,7 @@ reads its own hidden states, so what is measured is how far back this layer carr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,9 @@ from .pytorch import CELL_MODULES, MODULES
 SCHEMES: dict[str, Scheme] = {"pytorch": MODULES, "pytorch_cell": CELL_MODULES, "longlag": OWN}
 """The naming schemes, in the order in which they are tried."""
 
-_OF_WEIGHTS = ("hidden_size", "input_size", "gamma", "gamma_kind", "weights", "recurrent_gain", "gate_bias")
-_OF_INPUTS = ("length", "batch_size", "input", "input_scale")
+_SIZES = ("hidden_size", "input_size", "gamma", "gamma_kind")
+_LAWS = ("weights", "recurrent_gain", "gate_bias", "gate_init", "rho_min")
+_INPUT_LAWS = ("input", "input_scale")
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,21 +95,22 @@ def read_network(
             point = _point(block, given)
             drawn = ("inputs",) if inputs is None and i == 0 else ()
             x = draw_inputs(point) if x is None else x
-            here.append(_layer(f"{i} reverse" if here else f"{i}", block, head, point, x, drawn))
+            hint = _read_outs(named, len(blocks) * point.hidden_size) if i + 1 == len(network) else ""
+            here.append(_layer(f"{i} reverse" if here else f"{i}", block, head, point, x, drawn, hint))
         layers += here
         if i + 1 < len(network):
             x = _next_inputs(here)
             if not np.isfinite(x).all():
-                layers[-1] = _with(layers[-1], notes=(_left_out(i + 1, len(network)),))
+                layers[-1] = _ending(layers[-1], len(network) - i - 1)
                 break
-    return layers if readout is not None else _with_hint(layers, named)
+    return layers
 
 
 def measure_network(layers: Sequence[Layer], probes: Iterable[str] = DEFAULT_PROBES) -> pa.Table:
     """One row a layer, as ``measure`` gives it, behind a column ``layer`` with its name.
 
-    Null is what names a law by which nothing was drawn here: weights, recurrent_gain and gate_bias; input and
-    input_scale where the inputs were not drawn. Raises InvalidPoint and TooLarge.
+    Null is what names a law by which nothing was drawn here: weights, recurrent_gain, gate_bias, gate_init and
+    rho_min; input and input_scale where the inputs were not drawn. Raises InvalidPoint and TooLarge.
     """
     rows = measure(
         [layer.point for layer in layers],
@@ -116,10 +118,10 @@ def measure_network(layers: Sequence[Layer], probes: Iterable[str] = DEFAULT_PRO
         [layer.inputs for layer in layers],
         probes,
     )
-    for name in ("weights", "recurrent_gain", "gate_bias", "input", "input_scale"):
+    for name in (*_LAWS, *_INPUT_LAWS):
         place, field = rows.schema.get_field_index(name), rows.schema.field(name)
-        ours = name in _OF_INPUTS
-        values = [v if ours and "inputs" in one.drawn else None for v, one in zip(rows[name].to_pylist(), layers, strict=True)]
+        held = [name in _INPUT_LAWS and "inputs" in layer.drawn for layer in layers]
+        values = [v if true else None for v, true in zip(rows[name].to_pylist(), held, strict=True)]
         rows = rows.set_column(place, field, pa.array(values, field.type))
     return rows.add_column(0, "layer", pa.array([layer.name for layer in layers]))
 
@@ -133,12 +135,16 @@ def _recognised(named: Mapping[str, Any], prefix: str | None, cell: str | None) 
             places = [place for place in places if place.rstrip(".") == prefix.rstrip(".")]
         if len(places) > 1:
             shown = ", ".join(place or "(none)" for place in places)
-            raise InvalidPoint(f"there are {len(places)} networks in these weights: give a prefix, one of {shown}")
+            raise InvalidPoint(
+                f"there are {len(places)} networks in these weights: give a prefix, one of {shown}"
+            )
         if places:
             return scheme.read(named, places[0], kind)
     behind = "" if prefix is None else f" behind the prefix {prefix!r}"
     looked_for = ", or ".join(scheme.looked_for for scheme in SCHEMES.values())
-    raise InvalidPoint(f"there is no network{behind} in these weights: looked for {looked_for}; {found(named)}")
+    raise InvalidPoint(
+        f"there is no network{behind} in these weights: looked for {looked_for}; {found(named)}"
+    )
 
 
 def _heads(named: Mapping[str, Any], last: Blocks, readout: str | None) -> list[dict[str, Array]]:
@@ -162,8 +168,8 @@ def _heads(named: Mapping[str, Any], last: Blocks, readout: str | None) -> list[
 def _refuse(given: Mapping[str, Any], inputs: bool, head: bool) -> None:
     """Parameters that the weights or the inputs settle. Raises InvalidPoint."""
     settled = {
-        "the weights": (*_OF_WEIGHTS, *(("output_size",) if head else ())),
-        "the inputs": _OF_INPUTS if inputs else (),
+        "the weights": (*_SIZES, *_LAWS, *(("output_size",) if head else ())),
+        "the inputs": ("length", "batch_size", *_INPUT_LAWS) if inputs else (),
     }
     for by, names in settled.items():
         for name in names:
@@ -175,7 +181,9 @@ def _point(block: Block, given: Mapping[str, Any]) -> Point:
     """The point of one cell: sizes and γ from its arrays, the rest as given."""
     for name, value in block.settled.items():
         if given.get(name, value) != value:
-            raise InvalidPoint(f"{name} = {given[name]!r}: weights with PyTorch's names have {name} = {value!r}")
+            raise InvalidPoint(
+                f"{name} = {given[name]!r}: weights with PyTorch's names have {name} = {value!r}"
+            )
     rows, M = block.arrays["W"].shape
     gates = len(make_cell(Point(cell=block.cell)).gates)
     known = {"cell": block.cell, "hidden_size": rows // gates, "input_size": M}
@@ -186,19 +194,37 @@ def _point(block: Block, given: Mapping[str, Any]) -> Point:
 
 
 def _layer(
-    name: str, block: Block, head: dict[str, Array], point: Point, x: Array, drawn: tuple[str, ...]
+    name: str, block: Block, head: dict[str, Array], point: Point, x: Array, drawn: tuple[str, ...], hint: str
 ) -> Layer:
     """One layer with all of its arrays and its inputs in the order in which it reads them."""
     if x.shape[-1] != point.input_size:
         source = f"{block.source}'s layer takes {point.input_size} inputs a step"
         raise InvalidPoint(f"inputs have shape {x.shape} (T, B, M): {source}; give M = {point.input_size}")
     K, N = point.output_size, point.hidden_size
-    notes = [f"the inputs are drawn: {point.input}, standard deviation {point.input_scale:g}"] if drawn else []
+    notes = (
+        [f"the inputs are drawn: {point.input}, standard deviation {point.input_scale:g}"] if drawn else []
+    )
     if not head:
         head, drawn = {"V": read_out(point.seed, K, N), "d": np.zeros(K)}, (*drawn, "V")
-        notes.append(f"the read-out V ({K}, {N}) is drawn")
+        notes.append(f"the read-out V ({K}, {N}) is drawn{hint}")
     x = np.ascontiguousarray(x[::-1]) if name.endswith("reverse") else x
     return Layer(name, point, {**block.arrays, **head}, x, drawn, tuple(notes))
+
+
+def _ending(layer: Layer, behind: int) -> Layer:
+    """The last layer that can be measured, with a note on the number of layers behind it."""
+    note = f"its state leaves the range, so what is behind it ({behind}) has no inputs and is left out"
+    return replace(layer, notes=(*layer.notes, note))
+
+
+def _read_outs(named: Mapping[str, Any], width: int) -> str:
+    """The linear layers that could be the read-out, for a hint; or nothing."""
+    fitting = [
+        f"{name.removesuffix('.weight')} {shape}"
+        for name, value in named.items()
+        if name.endswith(".weight") and len(shape := tuple(np.shape(value))) == 2 and shape[1] == width
+    ]
+    return f"; readout can be {' or '.join(fitting)}" if fitting else ""
 
 
 def _next_inputs(directions: Sequence[Layer]) -> Array:

@@ -11,14 +11,16 @@ from ..points import PARAMETERS
 from .files import plain
 from .naming import Block, Layer, Scheme, found, matrix, of_shape
 
-OPTIONAL = ("V", "d", "b_u")
+_OPTIONAL = ("V", "d", "b_u")
 """Arrays that trained weights may lack: a read-out that is drawn, a second bias that is zero."""
 
 
 def _read(named: Mapping[str, Any], prefix: str, cell: str | None) -> list[Layer]:
     """The one cell of these names; their order of gates is ours already."""
     if cell is None:
-        raise InvalidPoint(f"arrays of our own names belong to several cells: give cell, one of {', '.join(CELLS)}")
+        raise InvalidPoint(
+            f"arrays of our own names belong to several cells: give cell, one of {', '.join(CELLS)}"
+        )
     kind = CELLS[PARAMETERS["cell"].check(cell)]
     W = matrix(named, "W", "multiplies the inputs")
     N, left = divmod(W.shape[0], len(kind.gates))
@@ -27,17 +29,23 @@ def _read(named: Mapping[str, Any], prefix: str, cell: str | None) -> list[Layer
             f"W has shape {W.shape}: a {cell} has {len(kind.gates)} blocks ({', '.join(kind.gates)}) of N rows each"
         )
     K = matrix(named, "V", "is the read-out").shape[0] if "V" in named or "d" in named else 1
-    shapes, arrays = kind().shapes(N, W.shape[1], K), {}
+    shapes, arrays = _shapes(cell, N, W.shape[1], K), {}
     for name in named:
-        if name not in shapes and (others := [c for c in CELLS if name in CELLS[c]().shapes(N, 1, 1)]):
+        if name not in shapes and (others := [c for c in CELLS if name in _shapes(c, N, 1, 1)]):
             raise InvalidPoint(f"a {cell} has no array {name!r}: it is of {', '.join(others)}")
     for name, shape in shapes.items():
         if name in named:
             why = f"beside W {W.shape} a {cell}'s"
             arrays[name] = of_shape(name, plain(name, named[name]), shape, why)
-        elif name not in OPTIONAL:
+        elif name not in _OPTIONAL:
             raise InvalidPoint(f"there is no {name}, which a {cell} has; {found(named)}")
     return [(Block(cell, arrays, "W"),)]
+
+
+def _shapes(cell: str, N: int, M: int, K: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of all arrays that a cell can have, whatever its conventions."""
+    kind = CELLS[cell](reset="after")
+    return kind.shapes(N, M, K) | kind.optional(N, M, K)
 
 
 def _prefixes(names: Iterable[str]) -> list[str]:

@@ -1,8 +1,8 @@
 """The names of PyTorch's RNN, LSTM and GRU modules and of their single-step cells, as a ``state_dict`` has them.
 
-Its equations are in the documentation of torch.nn.RNN, LSTM and GRU (2.x). Rows of ``weight_hh`` stand gate by gate: i, f, g, o
-for the LSTM, r, z, n for the GRU; ours are i, f, o, c and k, r, n with k = z. Of its two biases only the GRU's b_hn
-acts by itself, since the reset gate multiplies it: ours is b_u; everywhere else the two are added.
+The equations are those of the documentation of torch.nn.RNN, LSTM and GRU (2.x). Rows of ``weight_hh`` stand gate
+by gate: i, f, g, o for the LSTM, r, z, n for the GRU; ours are i, f, o, c and k, r, n with k = z. Of the two
+biases only the GRU's b_hn acts by itself, since the reset gate multiplies it: ours is b_u; elsewhere both are added.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from ..cells import CELLS
 from ..errors import InvalidPoint, nearest
 from .files import plain
 from .naming import Array, Block, Layer, Scheme, matrix, of_shape
@@ -70,7 +69,7 @@ def _block(named: Mapping[str, Any], prefix: str, end: str, cell: str | None) ->
     arrays = {name: _reordered(a, order.rows, N) for name, a in (("U", U), ("W", W), ("b", b_ih + b_hh))}
     if order.cell == "gru":
         arrays["b"][2 * N :] = b_ih[2 * N :]
-        if b_hh[2 * N :].any() or "b_u" in CELLS["gru"](None, "after").shapes(N, W.shape[1], 1):
+        if b_hh[2 * N :].any():
             arrays["b_u"] = b_hh[2 * N :].copy()
     return Block(order.cell, arrays, names[0], order.settled)
 
@@ -79,7 +78,9 @@ def _order(name: str, U: Array, cell: str | None) -> _Order:
     """Which of our cells a recurrent matrix belongs to, by its number of blocks. Raises InvalidPoint."""
     N, known = U.shape[1], {order.cell: count for count, order in _ORDERS.items()}
     if cell is not None and cell not in known:
-        raise InvalidPoint(f"cell = {cell!r}: PyTorch's names are of {', '.join(known)}; {nearest(cell, known)}")
+        raise InvalidPoint(
+            f"cell = {cell!r}: PyTorch's names are of {', '.join(known)}; {nearest(cell, known)}"
+        )
     count, left = divmod(U.shape[0], N)
     if left or count not in _ORDERS:
         kinds = ", ".join(f"{other * N} of a {name}" for name, other in known.items())
