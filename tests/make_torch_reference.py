@@ -5,9 +5,9 @@ The tests compare longlag with these files, so they need no PyTorch. To make the
     uv pip install torch==2.13.0 && uv run --no-sync python tests/make_torch_reference.py
 
 A file holds, under ``w/``, the state_dict of a network ``rnn`` with a linear layer ``fc``; ``inputs`` (T, B, M);
-``loss_times`` (R,); ``targets`` (T, B, K); for layer l ``hidden_l`` (T, B, N) and ``adjoint_l`` (R, T, B), the norm of
-∂L_t/∂s_k for each column by itself, s being h or, in the LSTM, h and c; under ``g/`` gradients of the last layer's L.
-Each layer has a loss of its own: L_t = ½‖fc(h_t) − y_t‖² of its hidden states, L the sum over t, mean over columns.
+``loss_times`` (R,); ``targets`` (T, B, K); for layer l ``hidden_l`` (T, B, N) and ``adjoint_l`` (R, T, B), the norm
+of ∂L_t/∂s_k for each column by itself, s being h or, in the LSTM, h and c; under ``g/`` the gradients of the last
+layer's L. Each layer has its own: L_t = ½‖fc(h_t) − y_t‖² of its hidden states, summed over t, mean over columns.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def layers(network: torch.nn.Module) -> list[torch.nn.Module]:
 
 
 def driven(cell, fc, x, y, times):
-    """A layer a step at a time: hidden states (T, B, N), L_t summed over columns, and a zero that was added to every
-    part of the state after every step, so that its gradient is ∂L/∂s_k with the parts of s_k independent."""
+    """A layer a step at a time: hidden states (T, B, N), L_t summed over columns, and a zero that was added to
+    every part of the state after every step: its gradient is ∂L/∂s_k with the parts of s_k independent."""
     N, hidden, losses, nudges = cell.hidden_size, [], [], []
     parts = 2 if isinstance(cell, torch.nn.LSTM) else 1
     state = [torch.zeros(len(x[0]), N, dtype=x.dtype)] * parts

@@ -1,7 +1,7 @@
 """Trained weights against PyTorch: hidden states, adjoints and gradients, by its autograd.
 
-The numbers of PyTorch are stored (``make_torch_reference.py`` writes them); where it can be imported, networks of other
-sizes are compared as well.
+PyTorch's numbers are stored (``make_torch_reference.py`` writes them); where it can be imported, networks of
+other sizes are compared as well.
 """
 
 from importlib.util import find_spec

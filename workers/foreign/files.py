@@ -68,7 +68,7 @@ def sequences(given: object) -> NDArray[np.float64]:
     value: Any = given
     if isinstance(given, str | Path):
         path = Path(given)
-        if _magic(path) != b"\x93NUMPY":
+        if _magic(path)[:6] != b"\x93NUMPY":
             raise BadFile(f"{path}: not a .npy file: write the inputs (T, B, M) with numpy.save")
         value = _load(path)
     kind = getattr(getattr(value, "dtype", None), "kind", None)
@@ -85,18 +85,20 @@ def sequences(given: object) -> NDArray[np.float64]:
 
 def _from_file(path: Path) -> dict[str, Any]:
     start = _magic(path)
+    if start[8:] == b"{":  # behind the header's length, which may begin like anything
+        return _from_safetensors(path)
     if start[:2] == b"PK":
         return _from_zip(path)
     if start[:1] == b"\x80":
         raise BadFile(_pickle(path))
-    if start == b"\x93NUMPY":
+    if start[:6] == b"\x93NUMPY":
         raise BadFile(f"{path}: one array without a name: write arrays by name with numpy.savez")
-    return _from_safetensors(path)
+    raise BadFile(f"{path}: neither a .npz nor a safetensors file")
 
 
 def _magic(path: Path) -> bytes:
     with open(path, "rb") as file:
-        return file.read(6)
+        return file.read(9)
 
 
 def _from_zip(path: Path) -> dict[str, Any]:
@@ -133,11 +135,11 @@ def _from_safetensors(path: Path) -> dict[str, Any]:
     try:
         tensors = safetensors.deserialize(path.read_bytes())
     except safetensors.SafetensorError as problem:
-        raise BadFile(f"{path}: neither a .npz nor a whole safetensors file ({problem})") from None
-    return {name: _tensor(name, one) for name, one in tensors}
+        raise BadFile(f"{path}: not a whole safetensors file ({problem}): write it again") from None
+    return {name: _tensor(one) for name, one in sorted(tensors, key=lambda item: item[0])}
 
 
-def _tensor(name: str, one: Mapping[str, Any]) -> Any:
+def _tensor(one: Mapping[str, Any]) -> Any:
     """A tensor of a safetensors file, or the name of its type where it is no type of numbers that we read."""
     kind, shape = one["dtype"], one["shape"]
     if kind == "BF16":

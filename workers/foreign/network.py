@@ -158,8 +158,11 @@ def _heads(named: Mapping[str, Any], last: Blocks, readout: str | None) -> list[
     if readout is None:
         return [{} for _ in last]
     where = readout.rstrip(".")
+    width = len(last) * N
+    if f"{where}.weight" not in named:
+        raise InvalidPoint(f"there is no {where}.weight{_read_outs(named, width) or '; ' + found(named)}")
     V = matrix(named, f"{where}.weight", "is the read-out")
-    of_shape(f"{where}.weight", V, ("K", len(last) * N), f"after {len(last) * N} hidden units")
+    of_shape(f"{where}.weight", V, ("K", width), f"after {width} hidden units")
     d = plain(f"{where}.bias", named[f"{where}.bias"]) if f"{where}.bias" in named else np.zeros(len(V))
     of_shape(f"{where}.bias", d, (len(V),), f"beside {where}.weight {V.shape}")
     return [{"V": np.ascontiguousarray(V[:, j * N : (j + 1) * N]), "d": d} for j in range(len(last))]

@@ -25,20 +25,21 @@ def _read(named: Mapping[str, Any], prefix: str, cell: str | None) -> list[Layer
     W = matrix(named, "W", "multiplies the inputs")
     N, left = divmod(W.shape[0], len(kind.gates))
     if left or not N:
-        raise InvalidPoint(
-            f"W has shape {W.shape}: a {cell} has {len(kind.gates)} blocks ({', '.join(kind.gates)}) of N rows each"
-        )
+        blocks = f"{len(kind.gates)} blocks ({', '.join(kind.gates)})"
+        raise InvalidPoint(f"W has shape {W.shape}: the {cell} cell has {blocks} of N rows each")
     K = matrix(named, "V", "is the read-out").shape[0] if "V" in named or "d" in named else 1
     shapes, arrays = _shapes(cell, N, W.shape[1], K), {}
     for name in named:
         if name not in shapes and (others := [c for c in CELLS if name in _shapes(c, N, 1, 1)]):
-            raise InvalidPoint(f"a {cell} has no array {name!r}: it is of {', '.join(others)}")
+            raise InvalidPoint(
+                f"the {cell} cell has no array {name!r}; cells that have it: {', '.join(others)}"
+            )
     for name, shape in shapes.items():
         if name in named:
-            why = f"beside W {W.shape} a {cell}'s"
+            why = f"beside W {W.shape} in the {cell} cell"
             arrays[name] = of_shape(name, plain(name, named[name]), shape, why)
         elif name not in _OPTIONAL:
-            raise InvalidPoint(f"there is no {name}, which a {cell} has; {found(named)}")
+            raise InvalidPoint(f"there is no {name}, which the {cell} cell has; {found(named)}")
     return [(Block(cell, arrays, "W"),)]
 
 

@@ -2,7 +2,7 @@
 
 The equations are those of the documentation of torch.nn.RNN, LSTM and GRU (2.x). Rows of ``weight_hh`` stand gate
 by gate: i, f, g, o for the LSTM, r, z, n for the GRU; ours are i, f, o, c and k, r, n with k = z. Of the two
-biases only the GRU's b_hn acts by itself, since the reset gate multiplies it: ours is b_u; elsewhere both are added.
+biases only the GRU's b_hn acts by itself, since the reset gate multiplies it: ours is b_u; else both are added.
 """
 
 from __future__ import annotations
@@ -78,17 +78,15 @@ def _order(name: str, U: Array, cell: str | None) -> _Order:
     """Which of our cells a recurrent matrix belongs to, by its number of blocks. Raises InvalidPoint."""
     N, known = U.shape[1], {order.cell: count for count, order in _ORDERS.items()}
     if cell is not None and cell not in known:
-        raise InvalidPoint(
-            f"cell = {cell!r}: PyTorch's names are of {', '.join(known)}; {nearest(cell, known)}"
-        )
+        raise InvalidPoint(f"cell = {cell!r}: PyTorch's names are of other cells; {nearest(cell, known)}")
     count, left = divmod(U.shape[0], N)
     if left or count not in _ORDERS:
-        kinds = ", ".join(f"{other * N} of a {name}" for name, other in known.items())
-        raise InvalidPoint(f"{name} has shape {U.shape}: with N = {N} columns its rows have to be {kinds}")
+        kinds = ", ".join(f"({other * N}, {N}) of the {kind} cell" for kind, other in known.items())
+        raise InvalidPoint(f"{name} has shape {U.shape}: with N = {N} columns it can be {kinds}")
     if cell is not None and known[cell] != count:
         raise InvalidPoint(
-            f"{name} has shape {U.shape}, {count} blocks of N = {N} rows: it is of a {_ORDERS[count].cell}, and a "
-            f"{cell} needs ({known[cell] * N}, {N})"
+            f"{name} has shape {U.shape}, {count} blocks of N = {N} rows: those are of the {_ORDERS[count].cell} "
+            f"cell, and the {cell} cell needs ({known[cell] * N}, {N})"
         )
     return _ORDERS[count]
 
