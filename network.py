@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -57,17 +58,20 @@ def layer_lines(layer: Layer, row: Mapping[str, Any]) -> Iterator[Line]:
     )
     if row["status"] != "ok":
         yield Line(f"  {row['status']}: {row['status_detail']}", "yellow")
-    for text in (_reach(row, point.length - 1), _decay(row, "adjoint" in cell.bounded)):
+    for text in (_reach(row), _decay(row, "adjoint" in cell.bounded)):
         if text:
             yield Line(f"  {text}")
     for note in layer.notes:
         yield Line(f"  {note}", "dim")
 
 
-def _reach(row: Mapping[str, Any], last: int) -> str:
+def _reach(row: Mapping[str, Any]) -> str:
     """``half of the error is left after 3.1 steps, 10 % after 10.2; it never falls below 1 % in 99 steps``."""
     from .analysis.text import lags, plural, power_of_ten
 
+    last = (row.get("lag") or [0])[-1]
+    if not last:
+        return "there is no lag to measure: give more than one step" if "lag" in row else ""
     known = [(share, row[name]) for name, share in _LEVELS.items() if row.get(name) is not None]
     never = [share for name, share in _LEVELS.items() if row.get(f"{name}_censored")]
     first, *more = [f"{share} is left after {lags(lag)} steps" for share, lag in known[:1]] or [""]
@@ -78,20 +82,27 @@ def _reach(row: Mapping[str, Any], last: int) -> str:
         text = "; ".join(
             filter(None, [text, f"the error never falls below {share} in {plural(last, 'step')}"])
         )
-    if text and row.get("ln_ratio_end") is not None and last:
-        text += f"; {power_of_ten(row['ln_ratio_end'])} of it reaches back {plural(last, 'step')}"
+    if text and row.get("ln_ratio_end") is not None:
+        left = "nothing" if math.isinf(row["ln_ratio_end"]) else power_of_ten(row["ln_ratio_end"])
+        text += f"; {left} of it reaches back {plural(last, 'step')}"
     return text
 
 
 def _decay(row: Mapping[str, Any], bounded: bool) -> str:
-    """``realised γ 0.799 (decay rate −0.224 a step), nominal γ 0.731``, and whether that bounds it."""
-    from .analysis.text import fixed, number
+    """``realised γ 0.799 (decay rate −0.224 a step), gates 0.75, nominal γ 0.731``, and whether that bounds it.
+
+    The gates' number is the geometric mean of the forget or keep gates over the data, as their product has it.
+    """
+    from .analysis.text import number
 
     parts = []
     if row.get("gamma_realised") is not None:
         parts.append(
-            f"realised γ {number(row['gamma_realised'], 4)} (decay rate {fixed(row['decay_rate'], 3)} a step)"
+            f"realised γ {number(row['gamma_realised'], 4)} (decay rate {number(row['decay_rate'], 3)} a step)"
         )
+    if row.get("gate_product") and row["lag"][-1]:
+        mean = math.exp(row["gate_product"][-1] / row["lag"][-1])
+        parts.append(f"its gates keep {number(mean, 4)} a step")
     if row.get("gamma_nominal") is not None:
         role = "which bounds it" if bounded else "a reference and no bound"
         parts.append(f"nominal γ {number(row['gamma_nominal'], 4)}, {role}")

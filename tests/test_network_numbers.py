@@ -166,7 +166,7 @@ def test_behind_a_state_that_leaves_the_range_there_are_no_layers() -> None:
     (layer,) = read_network(arrays, "simple", activation="relu", length=12)
     assert (
         layer.notes[-1]
-        == "its state leaves the range, so what is behind it (2) has no inputs and is left out"
+        == "its state leaves the range: the 2 layers behind it have no inputs, and no row"
     )
     assert measure_network([layer])["status"].to_pylist() == ["overflow"]
 

@@ -216,7 +216,8 @@ def _layer(
 
 def _ending(layer: Layer, behind: int) -> Layer:
     """The last layer that can be measured, with a note on the number of layers behind it."""
-    note = f"its state leaves the range, so what is behind it ({behind}) has no inputs and is left out"
+    what = "the layer behind it has" if behind == 1 else f"the {behind} layers behind it have"
+    note = f"its state leaves the range: {what} no inputs, and no row"
     return replace(layer, notes=(*layer.notes, note))
 
 
