@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from .workers.cells import Cell
     from .workers.foreign import Layer
 
-_LEVELS = {"half_life": "half of the error", "horizon_10": "10 %", "horizon_1": "1 %"}
+_LEVELS = {"half_life": "half", "horizon_10": "10 %", "horizon_1": "1 %"}
+_LABEL = len("forget gates")
 
 
 def frame(rows: pa.Table, lists: bool) -> pd.DataFrame:
@@ -48,65 +50,56 @@ def _times(loss_times: str) -> str:
 
 
 def layer_lines(layer: Layer, row: Mapping[str, Any]) -> Iterator[Line]:
-    """One layer in words: what is left of the error by lag, the decay rate, realised and nominal γ, status."""
+    """One layer: what is left of the error by lag, the factors a step, status, and what was drawn."""
     from .workers.cells import CELLS
 
     point, cell = layer.point, CELLS[layer.point.cell]
     f = f" {point.activation}" if point.activation else ""
-    yield Line(
-        f"layer {layer.name}: {cell.label}{f}, N = {point.hidden_size:,}, M = {point.input_size:,}", "bold"
-    )
+    sizes = f"N = {point.hidden_size:,}, M = {point.input_size:,}"
+    yield Line(f"layer {layer.name}: {cell.label}{f}, {sizes}", "bold")
     if row["status"] != "ok":
         yield Line(f"  {row['status']}: {row['status_detail']}", "yellow")
-    for text in (_reach(row), _decay(row, "adjoint" in cell.bounded)):
-        if text:
-            yield Line(f"  {text}")
+    for label, text in (*_reach(row), *_factors(row, cell)):
+        yield Line(f"  {label:<{_LABEL}}  {text}")
     for note in layer.notes:
         yield Line(f"  {note}", "dim")
 
 
-def _reach(row: Mapping[str, Any]) -> str:
-    """``half of the error is left after 3.1 steps, 10 % after 10.2; it never falls below 1 % in 99 steps``."""
+def _reach(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """``error left  half after 3.1 steps, 10 % after 10.2, never below 1 %`` and ``at lag 99  0.034``."""
     from .analysis.text import lags, plural, power_of_ten
 
-    last = (row.get("lag") or [0])[-1]
-    if not last:
-        return "there is no lag to measure: give more than one step" if "lag" in row else ""
-    known = [(share, row[name]) for name, share in _LEVELS.items() if row.get(name) is not None]
-    never = [share for name, share in _LEVELS.items() if row.get(f"{name}_censored")]
-    first, *more = [f"{share} is left after {lags(lag)} steps" for share, lag in known[:1]] or [""]
-    parts = [first, *more, *(f"{share} after {lags(lag)}" for share, lag in known[1:])]
-    text = ", ".join(filter(None, parts))
-    if never:
-        share = never[0].removesuffix(" of the error")
-        text = "; ".join(
-            filter(None, [text, f"the error never falls below {share} in {plural(last, 'step')}"])
+    if not row.get("lag"):
+        return
+    if not (last := row["lag"][-1]):
+        yield "error left", "there is no lag to measure: give more than one step"
+        return
+    known = [(share, row[name]) for name, share in _LEVELS.items() if row[name] is not None]
+    parts = [f"{share} after {lags(lag)}{'' if i else ' steps'}" for i, (share, lag) in enumerate(known)]
+    never = [share for name, share in _LEVELS.items() if row[f"{name}_censored"]]
+    if parts or never:
+        yield (
+            "error left",
+            ", ".join(parts + [f"never below {share} in {plural(last, 'step')}" for share in never[:1]]),
         )
-    if text and row.get("ln_ratio_end") is not None:
+    if row["ln_ratio_end"] is not None:
         left = "nothing" if math.isinf(row["ln_ratio_end"]) else power_of_ten(row["ln_ratio_end"])
-        text += f"; {left} of it reaches back {plural(last, 'step')}"
-    return text
+        yield f"at lag {last:,}", f"{left} is left"
 
 
-def _decay(row: Mapping[str, Any], bounded: bool) -> str:
-    """``realised γ 0.799 (decay rate −0.224 a step), gates 0.75, nominal γ 0.731``, and whether that bounds it.
-
-    The gates' number is the geometric mean of the forget or keep gates over the data, as their product has it.
-    """
+def _factors(row: Mapping[str, Any], cell: type[Cell]) -> Iterator[tuple[str, str]]:
+    """Factors a step: realised γ, the geometric mean of the gates that keep the state, and nominal γ."""
     from .analysis.text import number
 
-    parts = []
     if row.get("gamma_realised") is not None:
-        parts.append(
-            f"realised γ {number(row['gamma_realised'], 4)} (decay rate {number(row['decay_rate'], 3)} a step)"
-        )
-    if row.get("gate_product") and row["lag"][-1]:
-        mean = math.exp(row["gate_product"][-1] / row["lag"][-1])
-        parts.append(f"its gates keep {number(mean, 4)} a step")
-    if row.get("gamma_nominal") is not None:
-        role = "which bounds it" if bounded else "a reference and no bound"
-        parts.append(f"nominal γ {number(row['gamma_nominal'], 4)}, {role}")
-    return ", ".join(parts)
+        rate = number(row["decay_rate"], 3)
+        yield "realised γ", f"{number(row['gamma_realised'], 4)} a step (decay rate {rate})"
+    if row.get("gate_product") and cell.keep_gate is not None and (last := row["lag"][-1]):
+        name = {"f": "forget gates", "k": "keep gates"}[cell.gates[cell.keep_gate]]
+        yield name, f"{number(math.exp(row['gate_product'][-1] / last), 4)} a step"
+    if row["gamma_nominal"] is not None:
+        role = "γ^ℓ is a bound" if "adjoint" in cell.bounded else "γ^ℓ is a reference, no bound"
+        yield "nominal γ", f"{number(row['gamma_nominal'], 4)} a step ({role})"
 
 
 def write_report(source: str, rows: pa.Table, layers: Sequence[Layer], path: Path) -> Path:

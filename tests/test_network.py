@@ -240,12 +240,18 @@ def test_the_verb_says_how_far_back_each_layer_reaches(say) -> None:
     assert [lines[i] for i in starts] == ["layer 0: LSTM, N = 6, M = 3", "layer 1: LSTM, N = 6, M = 6"]
     rows = measure_network(read_network("lstm.npz", inputs="x.npy", readout="fc")).to_pylist()
     for i, row in zip(starts, rows, strict=True):
-        assert f"half of the error is left after {row['half_life']:.1f} steps" in lines[i + 1]
-        assert "of it reaches back 11 steps" in lines[i + 1]
-        assert f"realised γ {row['gamma_realised']:.4f}" in lines[i + 2]
-        assert f"nominal γ {row['gamma_nominal']:.4f}, a reference and no bound" in lines[i + 2]
         gates = np.exp(row["gate_product"][-1] / 11)
-        assert f"its gates keep {gates:.4f} a step" in lines[i + 2]
+        assert lines[i + 1].startswith(
+            f"  error left    half after {row['half_life']:.1f} steps, 10 % after "
+        )
+        assert lines[i + 2] == f"  at lag 11     10^−{-row['ln_ratio_end'] / np.log(10):.1f} is left"
+        assert lines[i + 3].startswith(f"  realised γ    {row['gamma_realised']:.4f} a step (decay rate −")
+        assert lines[i + 4] == f"  forget gates  {gates:.4f} a step"
+        assert (
+            lines[i + 5]
+            == f"  nominal γ     {row['gamma_nominal']:.4f} a step (γ^ℓ is a reference, no bound)"
+        )
+    assert all(len(line) <= 80 for line in lines[:-1])
     assert "  the read-out V (2, 6) is drawn" in lines
     assert lines[-1] == "next: longlag measure lstm.npz --inputs x.npy --readout fc --report report.html"
 
@@ -269,11 +275,15 @@ def one_unit(W: float, U: float, gates: int = 1) -> dict[str, np.ndarray]:
         (
             one_unit(0, 1),
             ["--activation", "relu"],
-            "dead: every adjoint is exactly zero .*\n.*; nothing of it reaches back",
+            "dead: every adjoint is exactly zero .*\n.*\n  at lag 63     nothing is left",
         ),
         (one_unit(1, 1e200), ["--activation", "relu"], "overflow: the state leaves the range"),
         (one_unit(1, 1), ["--length", 1], "there is no lag to measure"),
-        (one_unit(0, 0, gates=4) | {"bias_ih": np.array([0.0, 30, 0, 0])}, [], "the error never falls below"),
+        (
+            one_unit(0, 0, gates=4) | {"bias_ih": np.array([0.0, 30, 0, 0])},
+            [],
+            "error left +half after 1.0 steps, never below 10 %",
+        ),
     ],
 )
 def test_a_status_is_a_result(arrays: dict, given: list, wanted: str, say) -> None:
