@@ -114,6 +114,39 @@ def test_half_precision_of_safetensors_is_widened_exactly(here: Path) -> None:
     assert layer.parameters["U"][1, 1] == pytest.approx(1e-3, rel=2**-7)
 
 
+class Tensor:
+    """What we ask of a tensor, without PyTorch: NumPy cannot have it before it is detached and widened."""
+
+    def __init__(self, array: np.ndarray, done: tuple[str, ...] = ()) -> None:
+        self.array, self.done = array, done
+        self.shape, self.dtype = array.shape, "torch.bfloat16"
+
+    def detach(self):
+        return Tensor(self.array, (*self.done, "detach"))
+
+    def cpu(self):
+        return Tensor(self.array, (*self.done, "cpu"))
+
+    def double(self):
+        return Tensor(self.array.astype(np.float64), (*self.done, "double"))
+
+    def is_floating_point(self):
+        return self.array.dtype.kind == "f"
+
+    def numpy(self):
+        assert set(self.done) == {"detach", "cpu", "double"}
+        return self.array
+
+
+def test_tensors_are_detached_and_widened() -> None:
+    arrays = {name: array.astype(np.float32) for name, array in lstm().items()}
+    x = np.load("x.npy").astype(np.float32)
+    (layer,) = read_network({name: Tensor(array) for name, array in arrays.items()}, inputs=Tensor(x))
+    (wanted,) = read_network(arrays, inputs=x)
+    assert measure_network([layer]).equals(measure_network([wanted]))
+    assert "as floats" in refused(arrays, inputs=Tensor(np.zeros((4, 3), np.int64)))
+
+
 # ---- what is refused
 
 

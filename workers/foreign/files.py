@@ -71,8 +71,7 @@ def sequences(given: object) -> NDArray[np.float64]:
         if _magic(path)[:6] != b"\x93NUMPY":
             raise BadFile(f"{path}: not a .npy file: write the inputs (T, B, M) with numpy.save")
         value = _load(path)
-    kind = getattr(getattr(value, "dtype", None), "kind", None)
-    if kind in ("i", "u", "b"):
+    if _is_whole(value):
         raise InvalidPoint(
             f"inputs are of type {value.dtype}: give what the network is fed, as floats; token ids go through "
             "its embedding first"
@@ -81,6 +80,13 @@ def sequences(given: object) -> NDArray[np.float64]:
     if x.ndim not in (2, 3) or 0 in x.shape:
         raise InvalidPoint(f"inputs have shape {x.shape}: give (T, B, M), or (T, M) for one sequence")
     return x if x.ndim == 3 else x[:, None]
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether an array or tensor has a type of whole numbers."""
+    if hasattr(value, "is_floating_point"):
+        return not value.is_floating_point()
+    return getattr(getattr(value, "dtype", None), "kind", "") in ("i", "u", "b")
 
 
 def _from_file(path: Path) -> dict[str, Any]:
