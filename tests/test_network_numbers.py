@@ -164,10 +164,7 @@ def test_behind_a_state_that_leaves_the_range_there_are_no_layers() -> None:
     for i in range(3):
         arrays |= {f"weight_ih_l{i}": np.ones((2, 2)), f"weight_hh_l{i}": np.full((2, 2), 1e60)}
     (layer,) = read_network(arrays, "simple", activation="relu", length=12)
-    assert (
-        layer.notes[-1]
-        == "its state leaves the range: the 2 layers behind it have no inputs, and no row"
-    )
+    assert layer.notes[-1] == "its state leaves the range: the 2 layers behind it have no inputs, and no row"
     assert measure_network([layer])["status"].to_pylist() == ["overflow"]
 
 

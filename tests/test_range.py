@@ -24,11 +24,12 @@ def ln_fraction(x):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("cell", ["memory", "simple", "residual"])
+@pytest.mark.parametrize("cell", ["memory", "simple", "residual", "diagonal"])
 def test_quiet_network_at_lag_ten_thousand(cell, dtype):
     # no input: the state stays zero, f' is 1 everywhere and r(ℓ) = ℓ ln γ, for the residual cell with U ∝ 1
     own = dict(weights="identity") if cell == "residual" else {}
     own |= dict(activation="identity") if cell == "simple" else {}
+    own |= dict(rho_min=1.0) if cell == "diagonal" else {}
     shape = dict(length=LAG + 1, hidden_size=4, batch_size=1, input="zero", dtype=dtype)
     # float32: one rounding a step, and those of U itself
     per_step = 1e-14 if dtype == "float64" else 2e-7
@@ -75,6 +76,9 @@ BOUNDED = [
     dict(cell="residual", gamma=1.5),
     dict(cell="lstm", gamma=0.5),
     dict(cell="gru", gamma=0.5),
+    dict(cell="lstm_peephole", gamma=0.5),
+    dict(cell="lstm_1997", gamma=0.9, gradient="truncated"),
+    dict(cell="mingru", gamma=0.5),
     dict(gamma=1.5, dtype="float32"),
     dict(cell="lstm", gamma=0.5, dtype="float32"),
 ]
@@ -185,7 +189,7 @@ def test_gradient_of_an_impulse_long_ago_keeps_its_size(cell, dtype):
 @pytest.mark.parametrize("cell", CELLS)
 def test_no_gradient_is_ever_nan(cell):
     own = dict(weights="identity", activation="identity") if cell in ("simple", "residual") else {}
-    gamma = 0.9 if cell in ("lstm", "gru") else 1.5
+    gamma = 1.5 if CELLS[cell].keep_gate is None else 0.9
     point = Point(cell=cell, gamma=gamma, length=3000, hidden_size=2, batch_size=1, input="zero", **own)
     t = trace(point)
     for name, gradient in t.gradients.items():

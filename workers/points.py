@@ -107,11 +107,13 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter("gate_bias", float, 0.0, "bias of the gates that gamma does not turn"),
         Parameter("reset", str, "before", "gru: reset gate before or after U_n", ("before", "after")),
         Parameter(
-            "gate_init", str, "constant", "forget or keep gates: all at gamma, or up to it", ("constant", "chrono")
+            "gate_init",
+            str,
+            "constant",
+            "forget or keep gates: all at gamma, or up to it",
+            ("constant", "chrono"),
         ),
-        Parameter(
-            "gradient", str, "full", "lstm_1997: the gradient, or that of 1997", ("full", "truncated")
-        ),
+        Parameter("gradient", str, "full", "lstm_1997: the gradient, or that of 1997", ("full", "truncated")),
         Parameter("rho_min", float, 0.0, "diagonal: smallest ρ, as a share of gamma", low=0.0, high=1.0),
         Parameter("dtype", str, "float64", "floating-point type of every array", ("float64", "float32")),
         Parameter("seed", int, 0, "the seed of every random stream of the point", low=0, high=2**63 - 1),

@@ -12,7 +12,7 @@ from .base import Array, Back, Cell, Chunk, Knobs, Weights, outer, rows_to_colum
 class Diagonal(Cell):
     """Pair j, units 2j and 2j + 1, is turned by R(θ_j) = [[cos θ, −sin θ], [sin θ, cos θ]] and scaled by ρ_j.
 
-    A pair is one complex eigenvalue λ = ρ e^{iθ} in real numbers; θ = 0 gives two real ones. γ = max |ρ|, and
+    A pair is one complex eigenvalue ρ e^{iθ} in real numbers; θ = 0 gives two real ones. γ = max |ρ|, and
     γ^ℓ is a bound. ρ² is drawn uniform on [rho_min²·γ², γ²] with the largest ρ exactly γ, θ uniform on [0, 2π).
     The net input is W x + b, the quantity added to the state, so that δ = λ. hidden_size is even. No
     normalisation of the inputs by √(1 − ρ²), unlike the paper's.
@@ -53,9 +53,10 @@ class Diagonal(Cell):
         return Back(adjoint, _turned(adjoint, rho, cos, -sin))
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
-        G, P, C, B, N = chunk.delta.shape
+        _, P, C, B, N = chunk.delta.shape
         delta, h = chunk.delta.reshape(P, C * B, N), rows_to_columns(chunk.before[0])
-        along = summed(_pairs(delta * h)[None])  # Σ δ·h and Σ δ·(h turned by a right angle), pair by pair
+        # pair by pair Σ δ·h, and Σ δ·h⊥ with h turned by a right angle
+        along = summed(_pairs(delta * h)[None])
         across = summed(_pairs(delta * _turned(h, 1.0, 0.0, 1.0))[None])
         rho, cos, sin = (factor[0, :, 0] for factor in chunk.local)
         return {
