@@ -22,6 +22,7 @@ GROUP = ("variant", "gamma", "length")
 _APART = ("gamma", "length", "seed", "target")  # the loss settles its target
 
 _NAMES: dict[str, Callable[[Any], str]] = {
+    "layer": lambda v: f"layer {v}",
     "activation": lambda v: f"g = {_activation(v)}",
     "gamma_kind": lambda v: {"nominal": "γ the norm", "gain": "γ the gain", "radius": "γ the radius"}.get(
         v, f"γ {v}"
@@ -89,7 +90,8 @@ def varying(runs: pd.DataFrame) -> tuple[str, ...]:
 
 def variants(runs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Variant]]:
     """The runs with a column ``variant`` (ordered categories), and the variants by label in that order."""
-    axes = ["cell", *(a for a in varying(runs) if a not in (*_APART, "cell"))]
+    others = ("layer",) if "layer" in runs else varying(runs)  # a layer of a network is a variant by itself
+    axes = ["cell", *(a for a in others if a not in (*_APART, "cell"))]
     axes += [a for a in ("activation", "gamma_kind", "gate_init") if a in runs and a not in axes]
     codes = runs.groupby(axes, dropna=False, observed=True, sort=False).ngroup()
     firsts = runs.loc[~codes.duplicated(), axes].assign(_code=codes[~codes.duplicated()])
@@ -141,6 +143,9 @@ def _place(name: str, value: Any) -> tuple[int, float, str]:
     """Sort key: cells in the registry's order, choices in their parameter's, numbers by size, absent ones first."""
     if _absent(value):
         return (0, 0.0, "")
+    if name == "layer":
+        number, _, reverse = str(value).partition(" ")
+        return (1, float(number), reverse)
     choices = tuple(CELLS) if name == "cell" else PARAMETERS[name].choices
     if choices and value in choices:
         return (1, float(choices.index(value)), "")
