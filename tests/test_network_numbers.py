@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from longlag.workers import Layer, Point, measure, measure_network, read_network, trace
 from longlag.workers.cells import CELLS
-from longlag.workers.tape import draw_inputs, draw_parameters
+from longlag.workers.stack import draw_inputs, draw_parameters
 
 DATA = Path(__file__).with_name("data")
 FILES = {path.stem.removeprefix("torch_"): path for path in sorted(DATA.glob("torch_*.npz"))}

@@ -20,7 +20,7 @@ from ..kernel import numerics
 from ..measure import measure
 from ..points import PARAMETERS, Point
 from ..probes import DEFAULT_PROBES
-from ..tape import draw_inputs, make_cell, stack
+from ..stack import draw_inputs, make_cell, stack
 from ..weights import read_out
 from .files import named_arrays, plain, sequences
 from .naming import Array, Block, Scheme, found, matrix, of_shape
