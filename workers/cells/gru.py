@@ -30,6 +30,7 @@ class GRU(Cell):
     name = "gru"
     label = "GRU"
     gates = ("k", "r", "n")
+    logistic_gates = ("k", "r")
     parameters = ("weights", "recurrent_gain", "gate_bias", "reset")
     arrays = ("U", "W", "b")
     default_gamma = 0.99

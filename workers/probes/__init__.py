@@ -6,10 +6,16 @@ from ..cells import CELLS
 from ..errors import InvalidPoint, nearest
 from .base import Column, Probe, Swept
 from .curves import CURVES
+from .gates import GATES
 from .gradients import GRADIENTS
+from .memory import MEMORY
+from .preserved_norm import PRESERVED_NORM
 from .saturation import SATURATION
+from .sensitivity import SENSITIVITY
 
-PROBES: dict[str, Probe] = {probe.name: probe for probe in (CURVES, GRADIENTS, SATURATION)}
+PROBES: dict[str, Probe] = {
+    probe.name: probe for probe in (CURVES, GRADIENTS, SATURATION, GATES, PRESERVED_NORM, MEMORY, SENSITIVITY)
+}
 DEFAULT_PROBES = ("curves", "gradients", "saturation")
 
 BASE_COLUMNS = (
