@@ -6,7 +6,7 @@ import pytest
 from longlag.workers import cost
 from longlag.workers.cells import CELLS
 from longlag.workers.points import Point
-from longlag.workers.probes import DEFAULT_PROBES
+from longlag.workers.probes import DEFAULT_PROBES, PROBES
 from longlag.workers.task import Shard, compute
 
 SHAPES = (
@@ -34,6 +34,19 @@ def test_memory_estimate_covers_what_a_stack_allocates(cell: str) -> None:
     compute(Shard.of([Point(cell=cell, length=4)], DEFAULT_PROBES))
     for shape in SHAPES:
         shard = Shard.of([Point(cell=cell, seed=seed, **shape) for seed in range(4)], DEFAULT_PROBES)
+        needed, estimate = peak(shard), shard.memory - cost.base_memory()
+        assert needed <= estimate <= 5 * needed, (shape, needed, estimate)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("probe", PROBES)
+def test_memory_estimate_covers_what_each_probe_allocates(probe: str, cell: str) -> None:
+    if PROBES[probe].lacking(CELLS[cell]) is not None:
+        assert not PROBES[probe].lacking(CELLS["lstm"]), "one cell at least has it"
+        return
+    compute(Shard.of([Point(cell=cell, length=4)], (probe,)))
+    for shape in (*SHAPES[1:], dict(length=700, hidden_size=8, batch_size=2)):
+        shard = Shard.of([Point(cell=cell, seed=seed, **shape) for seed in range(2)], (probe,))
         needed, estimate = peak(shard), shard.memory - cost.base_memory()
         assert needed <= estimate <= 5 * needed, (shape, needed, estimate)
 

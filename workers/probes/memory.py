@@ -78,7 +78,7 @@ class _Targets:
         P, T, B, M = self._inputs.shape
         flat = np.ascontiguousarray(self._inputs.transpose(0, 3, 1, 2), np.float64)  # (P, M, T, B)
         self._mean = flat.reshape(P, M, T * B).mean(axis=-1)
-        flat -= self._mean[..., None, None]
+        flat = flat - self._mean[..., None, None]  # flat may be the inputs themselves
         high, low = flat.max(axis=-1), flat.min(axis=-1)
         squares = np.vecdot(flat, flat)
         self.squares, vary = np.empty((P, M, most + 1)), np.ones((P, M, 1), np.bool_)
@@ -154,7 +154,7 @@ def _cost(s: Sizes) -> Work:
     most = washout(s.T, s.N)
     lags, samples = s.M * (most + 1), float((s.T - most) * s.B)
     steps = _steps(s.B)
-    rows, updates = steps * s.B, (s.T - most) / steps + 1
+    rows, updates = min(steps, s.T - most) * s.B, (s.T - most) / steps + 1
     flops = 2 * (samples + updates * s.N) * (s.N + 1) * (lags + 2 * (s.N + 1))
     bytes_ = 8.0 * (5 * (rows + s.N + 1) * (s.N + 1) + 2.2 * (rows + s.N + 1) * lags + s.N * (lags + 3 * s.N))
     inputs = 8.0 * s.T * s.M * (s.B + 4)

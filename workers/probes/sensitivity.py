@@ -22,6 +22,7 @@ from ..cells.base import Array, Chunk
 from ..descent import Stretch, back, descent
 from ..gradients import Gradients
 from ..scale import DEAD, Bundle
+from ..stack import Stack
 from ..tape import SEGMENT
 from .base import Column, Probe, Sizes, Swept, Values, Work
 
@@ -53,9 +54,9 @@ def _ln_mean(ln: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _ln_squares(swept: Swept) -> NDArray[np.float64]:
     """ln ‖∂h_{T,i}/∂θ‖² of every unit and column, θ all recurrent arrays together: (P, N, columns)."""
-    P, N = len(swept.stack.points), swept.stack.weights.V.shape[-1]
-    cell, M = swept.stack.cell, swept.stack.inputs.shape[-1]
-    count = _blocks(len(cell.gates), N, M, swept.columns)
+    cell, w = swept.stack.cell, swept.stack.weights
+    P, N = len(swept.stack.points), w.V.shape[-1]
+    count = _blocks(N, swept.columns, sum(one[:, 0].size for one in (w.U, w.W) if one is not None))
     ln = np.empty((P, N, swept.columns))
     for units in np.array_split(np.arange(N), count):
         for i, gradients in zip(units, _gradients(swept, units), strict=True):
@@ -67,26 +68,31 @@ def _ln_squares(swept: Swept) -> NDArray[np.float64]:
     return ln
 
 
-def _blocks(G: int, N: int, M: int, columns: int) -> int:
-    """Into how many blocks the N rows are cut."""
-    return min(N, -(-N * columns * G * N * (N + M) // _ELEMENTS))
+def _blocks(N: int, columns: int, arrays: int) -> int:
+    """Into how many blocks the N rows are cut; ``arrays`` is the size of one gradient."""
+    return min(N, -(-N * columns * arrays // _ELEMENTS))
 
 
 def _gradients(swept: Swept, units: NDArray[np.int64]) -> list[Gradients]:
     """∂h_{T,i}/∂θ for these units; column b of point p is number p·columns + b of their stacks."""
-    stack, columns = swept.stack, swept.columns
+    stack, columns, T = swept.stack, swept.columns, swept.tape.steps
     bundle = _rows(swept, units)
+    blocks, P, Q, _, N = len(stack.cell.gates) + stack.cell.extra, *bundle.value.shape[1:]
     sums = [Gradients(stack.cell, 1) for _ in units]
     stretches = descent(stack, swept.tape, columns)
-    for _, some in groupby(
+    for window, some in groupby(
         stretches, lambda stretch: stretch.start // SEGMENT
     ):  # few additions to large sums
-        parts = [(stretch, *_error_terms(swept, stretch, bundle)) for stretch in some][::-1]
-        joined = _joined([stretch for stretch, _, _ in parts])
-        delta = np.concatenate([delta for _, delta, _ in parts], axis=3)
-        exponent = np.concatenate([exponent for _, _, exponent in parts], axis=-1)
-        for one, chunk, scale in zip(sums, _chunks(joined, delta), exponent, strict=True):
-            one.add(chunk, scale.reshape(*delta.shape[2:4], 1))
+        first, C, parts = window * SEGMENT, min(SEGMENT, T - window * SEGMENT), []
+        delta = np.empty((Q, blocks, P * columns, C, 1, N), bundle.value.dtype)
+        exponent = np.empty((Q, P, columns, C), np.int64)
+        for stretch in some:
+            steps = slice(stretch.start - first, stretch.stop - first)
+            _error_terms(stack, stretch, bundle, delta[..., steps, 0, :], exponent[..., steps])
+            parts.insert(0, stretch)
+        for one, chunk, scale in zip(sums, _chunks(_joined(parts), delta), exponent, strict=True):
+            one.add(chunk, scale.reshape(P * columns, C, 1))
+        del delta, exponent, parts
     return sums
 
 
@@ -115,24 +121,20 @@ def _rows(swept: Swept, units: NDArray[np.int64]) -> Bundle:
     return Bundle(value, exponent if shift is None else exponent + shift)
 
 
-def _error_terms(swept: Swept, stretch: Stretch, bundle: Bundle) -> tuple[Array, NDArray[np.int64]]:
-    """Take the rows down a stretch, in place: error terms (Q, G + extra, P·columns, C, 1, N), exponents
-    (Q, P, columns, C) that are DEAD where a row is zero."""
-    P, C, columns, _ = stretch.drive.shape
-    Q, N = bundle.value.shape[2], bundle.value.shape[-1]
-    cell = swept.stack.cell
-    delta = np.empty((Q, len(cell.gates) + cell.extra, P * columns, C, 1, N), bundle.value.dtype)
-    exponent = np.empty((Q, P, columns, C), np.int64)
+def _error_terms(
+    stack: Stack, stretch: Stretch, bundle: Bundle, delta: Array, exponent: NDArray[np.int64]
+) -> None:
+    """Take the rows down a stretch, in place, and fill in their error terms: delta (Q, G + extra, P·columns, C, N)
+    and exponent (Q, P, columns, C), which is DEAD where a row is zero."""
     for k, local in stretch.steps():
         bundle.ln_norms()  # for the rescaling
-        adjoint, rows = back(swept.stack, bundle, local)
+        adjoint, rows = back(stack, bundle, local)
         bundle.value, bundle.exponent = adjoint.value, adjoint.exponent
         c = k - 1 - stretch.start
         by_row = rows.value.transpose(2, 0, 1, 3, 4)
-        delta[:, :, :, c, 0] = by_row.reshape(*by_row.shape[:2], P * columns, N)
+        delta[..., c, :] = by_row.reshape(delta[..., c, :].shape)
         alive = rows.value.any(axis=(0, -1))
         exponent[..., c] = np.where(alive, rows.exponent, DEAD).swapaxes(0, 1)
-    return delta, exponent
 
 
 def _chunks(stretch: Stretch, delta: Array) -> Iterator[Chunk]:
@@ -162,19 +164,21 @@ def _lacking(cell: type[Cell]) -> str | None:
 
 
 def _cost(s: Sizes) -> Work:
-    down = s.down(s.N, s.columns)
-    count = _blocks(s.G, s.N, s.M, s.columns)
-    rows, chunk = -(-s.N // count), min(s.T, SEGMENT)
-    sums = rows * s.columns * s.G * s.N * (s.N + s.M)
-    stretch = chunk * s.columns * s.N * (rows * (s.G + 1) + 3 * s.G + 2 * s.components + 8)
-    bundle = rows * s.columns * s.N * (4 * s.G + 4 * s.components)
-    products = 2.0 * s.G * s.N * (s.N + s.M) * s.N * s.columns * s.T
-    added = s.T / chunk * s.N * s.columns * s.G * s.N * (s.N + s.M) / 10
+    down, chunk = s.down(s.N, s.columns), min(s.T, SEGMENT)
+    arrays = s.recurrent * s.N * s.N + s.G * s.N * s.M
+    count = _blocks(s.N, s.columns, arrays)
+    rows, unit = -(-s.N // count), s.columns * s.N
+    products = 2.0 * arrays * unit * s.T
+    added = s.T / chunk * unit * arrays / 10
+    sums = (rows + 6) * s.columns * arrays
+    window = chunk * unit * (1.3 * rows * (s.G + s.components) + 12 * s.G + 12)
+    bundle = rows * unit * (4 * s.G + 4 * s.components)
+    some = s.T * unit * (s.G + 1 + s.components) if s.columns < s.B else 0  # the tape's first columns
     return Work(
         down.flops + products,
         down.elements + added,
         s.T * count + s.N * s.T / chunk,
-        bytes=8.0 * (sums * (1 + 6 / rows) + stretch + bundle),
+        bytes=8.0 * (sums + window + bundle + some),
     )
 
 
