@@ -332,7 +332,11 @@ def curves(
     name: Name,
     kind: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND", help="delta, adjoint, bound, gate_product; or saturation; repeatable."),
+        typer.Option(
+            metavar="KIND",
+            help="delta, adjoint, bound, gate_product (repeatable); or one of saturation, saturated, gates, "
+            "gate_time, preserved_norm, memory_function.",
+        ),
     ] = None,
     where: Annotated[
         list[str] | None,

@@ -212,8 +212,10 @@ class Client:
     ) -> pd.DataFrame:
         """Curves by lag in long form: point_id, kind, lag, ln_norm, q05, q50, q95, parameters.
 
-        ``kind``: some of delta, adjoint, bound, gate_product (default: all); or ``saturation``, by step: point_id,
-        step, mean, ln_mean, parameters. Values are natural logarithms, relative to lag 0; ``mean`` is f' itself.
+        ``kind``: some of delta, adjoint, bound, gate_product (default: all), natural logarithms relative to lag 0.
+        Or one alone, with columns of its own between point_id and parameters: ``saturation`` (step, mean, ln_mean),
+        ``saturated`` (step, below_05, below_25), ``gates`` (step, open, closed), ``gate_time`` (unit, time),
+        ``preserved_norm`` (lag, ratio), ``memory_function`` (lag, corrected, raw).
         """
         kinds = curves.kinds_of(kind)
         with self._index() as index:

@@ -1,4 +1,4 @@
-"""Curves in long form: one row a point, kind and lag, from the list columns of the record files.
+"""Curves in long form: one row a point, kind and lag (step, unit), from the list columns of the record files.
 
 Only the columns and rows that are asked for are read; no Python object is made per value.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,15 +23,24 @@ from .store import Store
 
 @dataclass(frozen=True)
 class Kind:
-    """Where a kind of curve is kept: its probe, and which list column becomes which column of the frame."""
+    """Where a kind of curve is kept: its probe, and which list column becomes which column of the frame.
+
+    The first column says where on the curve (None: the place in the list, from 0), the second is null where a
+    point has no such curve.
+    """
 
     probe: str
-    columns: dict[str, str]
+    columns: dict[str, str | None]
+
+    @property
+    def lists(self) -> list[str]:
+        """The list columns of the files that it needs."""
+        return [column for column in self.columns.values() if column is not None]
 
     @property
     def main(self) -> str:
         """The list column that is null where a point has no such curve."""
-        return list(self.columns.values())[1]
+        return str(list(self.columns.values())[1])
 
 
 KINDS = {
@@ -54,12 +64,22 @@ KINDS = {
         "saturation",
         {"step": "saturation_step", "mean": "saturation_curve", "ln_mean": "ln_saturation_curve"},
     ),
+    "saturated": Kind(
+        "saturation",
+        {"step": "saturation_step", "below_05": "saturated_05_curve", "below_25": "saturated_25_curve"},
+    ),
+    "gates": Kind("gates", {"step": "gate_step", "open": "keep_open_curve", "closed": "keep_closed_curve"}),
+    "gate_time": Kind("gates", {"unit": None, "time": "gate_time"}),
+    "preserved_norm": Kind("preserved_norm", {"lag": "preserved_lag", "ratio": "preserved_norm"}),
+    "memory_function": Kind(
+        "memory", {"lag": "memory_lag", "corrected": "memory_function", "raw": "memory_function_raw"}
+    ),
 }
 BY_LAG = ("delta", "adjoint", "bound", "gate_product")
-"""Kinds that share a frame; saturation, by step, has one of its own."""
+"""Kinds that share a frame; every other has one of its own."""
+ALONE = tuple(name for name in KINDS if name not in BY_LAG)
 
 _BY_LAG = ("point_id", "kind", "lag", "ln_norm", "q05", "q50", "q95", *PARAMETERS)
-_BY_STEP = ("point_id", "step", "mean", "ln_mean", *PARAMETERS)
 
 Files = Sequence[tuple[str, Sequence[str]]]
 """Record files, each with the point_ids to take from it."""
@@ -71,24 +91,29 @@ def kinds_of(kind: str | Iterable[str] | None) -> tuple[str, ...]:
     for name in kinds:
         if name not in KINDS:
             raise QueryRefused(f"there are no curves of kind {name!r}: {nearest(name, KINDS)}")
-    if not kinds or ("saturation" in kinds and len(kinds) > 1):
-        raise QueryRefused(f"kind = {kind!r}: give some of {', '.join(BY_LAG)}, or saturation alone")
+    if not kinds or (len(kinds) > 1 and not set(kinds) <= set(BY_LAG)):
+        raise QueryRefused(
+            f"kind = {kind!r}: give some of {', '.join(BY_LAG)}, or one alone of {', '.join(ALONE)}"
+        )
     return kinds
 
 
 def read(store: Store, files: Files, kinds: Sequence[str]) -> pd.DataFrame:
     """The curves of these points: point_id, kind, lag, ln_norm, q05, q50, q95 (null where a kind has none) and
-    the parameters; of saturation point_id, step, mean, ln_mean and the parameters.
+    the parameters; of a kind with a frame of its own point_id, its columns and the parameters.
 
     Raises BadFile where a file is missing or broken.
     """
-    lists = sorted({column for name in kinds for column in KINDS[name].columns.values()})
+    lists = sorted({column for name in kinds for column in KINDS[name].lists})
     tables = [_long(rows, name) for rows in _rows(store, files, lists) for name in kinds]
     joined = pa.concat_tables(tables, promote_options="default")
-    for name in ("q05", "q50", "q95"):
-        if name not in joined.column_names:
-            joined = joined.append_column(name, pa.nulls(len(joined), pa.float64()))
-    joined = joined.select(_BY_STEP if "saturation" in kinds else _BY_LAG)
+    if kinds[0] in ALONE:
+        joined = joined.select(("point_id", *KINDS[kinds[0]].columns, *PARAMETERS))
+    else:
+        for name in ("q05", "q50", "q95"):
+            if name not in joined.column_names:
+                joined = joined.append_column(name, pa.nulls(len(joined), pa.float64()))
+        joined = joined.select(_BY_LAG)
     return joined.to_pandas(types_mapper={pa.string(): pd.StringDtype()}.get)
 
 
@@ -99,6 +124,9 @@ def _rows(store: Store, files: Files, lists: list[str]) -> Iterator[pa.Table]:
     yield pa.schema([form.field(name) for name in names]).empty_table()
     for file, ids in files:
         rows = records.read(store.path(file), names)
+        for name in names:  # a list that a probe had not yet when the file was written
+            if name not in rows.column_names:
+                rows = rows.append_column(name, pa.nulls(len(rows), form.field(name).type))
         where = pc.call_function(
             "index_in", [pa.array(ids)], pc.SetLookupOptions(rows["point_id"].combine_chunks())
         )
@@ -106,16 +134,25 @@ def _rows(store: Store, files: Files, lists: list[str]) -> Iterator[pa.Table]:
 
 
 def _long(rows: pa.Table, name: str) -> pa.Table:
-    """One kind of curve, one row a lag; a point that lacks it has none."""
+    """One kind of curve, one row a lag, step or unit; a point that lacks it has none."""
     kind = KINDS[name]
     rows = rows.filter(pc.call_function("is_valid", [rows[kind.main]]))
-    parents = pc.call_function("list_parent_indices", [_whole(rows[kind.main])])
+    main = _whole(rows[kind.main])
+    parents = pc.call_function("list_parent_indices", [main])
     of_point = rows.select(["point_id", *PARAMETERS]).take(parents)
     lists = {
-        out: pc.call_function("list_flatten", [_whole(rows[column])]) for out, column in kind.columns.items()
+        out: _places(main) if column is None else pc.call_function("list_flatten", [_whole(rows[column])])
+        for out, column in kind.columns.items()
     }
     names = pa.repeat(pa.scalar(name, pa.string()), len(parents))
     return pa.table({**{n: of_point[n] for n in of_point.column_names}, "kind": names, **lists})
+
+
+def _places(lists: pa.Array) -> pa.Array:
+    """The place of every value in its list, from 0."""
+    sizes = pc.call_function("list_value_length", [lists]).to_numpy(zero_copy_only=False).astype(np.int64)
+    starts = np.cumsum(sizes) - sizes
+    return pa.array(np.arange(sizes.sum()) - np.repeat(starts, sizes), pa.int64())
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

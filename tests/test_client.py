@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from longlag import Study, linspace
+from longlag.service import curves as kinds
 from longlag.service import job as job_module
 from longlag.service.client import Client
 from longlag.service.driver import Progress
@@ -33,7 +34,7 @@ from longlag.service.settings import Settings
 from longlag.workers import records
 from longlag.workers.errors import BadFile
 from longlag.workers.points import PARAMETERS
-from longlag.workers.probes import DEFAULT_PROBES
+from longlag.workers.probes import DEFAULT_PROBES, PROBES
 
 GRID: dict[str, Any] = {"cell": ["simple", "lstm"], "length": [4, 8], "hidden_size": 4, "seed": range(3)}
 
@@ -443,8 +444,27 @@ def test_curves_of_some_kinds_and_points(filled: Client) -> None:
     assert (saturation["mean"].between(0, 1)).all()
 
 
+def test_every_kind_of_curve_is_the_list_of_a_probe(client: Client) -> None:
+    client.run(study("p", length=6, seed=range(2), probes=list(PROBES)), quiet)
+    rows = [row for file in client.store.files() for row in records.read(client.store.path(file)).to_pylist()]
+    for kind in kinds.ALONE:
+        where, *values = kinds.KINDS[kind].columns.items()
+        frame = client.curves("p", kind=kind)
+        assert list(frame.columns) == ["point_id", where[0], *(name for name, _ in values), *PARAMETERS]
+        having = [row for row in rows if row[values[0][1]] is not None]
+        assert set(frame["point_id"]) == {row["point_id"] for row in having}
+        assert len(having) == (2 if kind.startswith("gate") else 4)
+        for row in having:
+            mine = frame[frame["point_id"] == row["point_id"]]
+            for name, column in values:
+                np.testing.assert_array_equal(mine[name], row[column])
+            place = range(len(mine)) if where[1] is None else row[where[1]]
+            assert mine[where[0]].tolist() == list(place)
+            assert set(mine["cell"]) == {row["cell"]}
+
+
 def test_no_curves_are_an_empty_frame_of_the_same_types(filled: Client) -> None:
-    for kind in (None, "saturation"):
+    for kind in (None, "saturation", "saturated"):
         none = filled.curves("s", where={"seed": 99}, kind=kind)
         pd.testing.assert_series_equal(none.dtypes, filled.curves("s", kind=kind).dtypes)
         assert len(none) == 0
@@ -453,7 +473,7 @@ def test_no_curves_are_an_empty_frame_of_the_same_types(filled: Client) -> None:
 def test_wrong_choices_are_refused(filled: Client) -> None:
     with pytest.raises(QueryRefused, match="did you mean 'delta'"):
         filled.curves("s", kind="delt")
-    with pytest.raises(QueryRefused, match="or saturation alone"):
+    with pytest.raises(QueryRefused, match="or one alone of saturation, "):
         filled.curves("s", kind=["delta", "saturation"])
     with pytest.raises(QueryRefused, match="did you mean 'gamma'"):
         filled.runs("s", where={"gama": 1})

@@ -78,6 +78,8 @@ def test_curves_and_what_is_read_off_them(point):
         for key, wanted in zip((name, f"{name}_last"), crossings(curve, level), strict=True):
             assert found[f"{key}_censored"] == (wanted is None), key
             assert found[key] == (wanted if wanted is None else pytest.approx(wanted, rel=1e-9)), key
+    weight = np.exp(curve)
+    assert found["mean_lag"] == pytest.approx(np.arange(L + 1) @ weight / weight.sum(), rel=1e-10)
     start = int(np.ceil(min(10, L / 4)))
     lag = np.arange(start, L + 1)
     rate, offset = np.polyfit(lag, curve[start:], 1)
@@ -254,3 +256,23 @@ def test_ok_rows_have_no_detail_and_lists_have_one_length(cell):
         "adjoint_q95",
     )
     assert {len(found[name]) for name in curves} == {len(found["lag"])}
+
+
+@pytest.mark.parametrize("gamma", [0.5, 0.9, 1.0, 1.5])
+def test_the_mean_lag_of_a_geometric_curve(gamma):
+    L = 2000  # γ^L is beyond range on both sides
+    point = Point(gamma=gamma, activation="identity", length=L + 1, hidden_size=3, input="zero", batch_size=1)
+    if gamma == 1:
+        wanted = L / 2
+    elif gamma < 1:
+        wanted = gamma / (1 - gamma)
+    else:
+        wanted = L - (1 / gamma) / (1 - 1 / gamma)
+    assert row(point)["mean_lag"] == pytest.approx(wanted, rel=1e-10)
+
+
+def test_a_dead_curve_has_no_mean_lag():
+    point = Point(cell="memory", length=8, hidden_size=2, input_scale=1e30, activation="identity")
+    assert row(point)["status"] == "dead"
+    assert row(point)["mean_lag"] is None
+    assert row(Point(gamma=0.0, length=8, hidden_size=3))["mean_lag"] == 0

@@ -31,6 +31,11 @@ def bits(points, **given):
     return [{name: exact(value) for name, value in row.items() if name != "seconds"} for row in rows]
 
 
+def probes_of(*cells):
+    """Every probe that one of these cells can have."""
+    return [name for name, one in PROBES.items() if any(one.lacking(CELLS[cell]) is None for cell in cells)]
+
+
 def company(cell, **shape):
     """Points of one shape that differ in all that a stack may mix, quiet, exploding and impossible ones too."""
     own = cell_parameters(cell)
@@ -59,6 +64,20 @@ def test_alone_and_in_every_stack(cell, dtype, shape):
             assert found == alone[i], points[i]
 
 
+@pytest.mark.parametrize("shape", [
+    dict(length=70, hidden_size=7, input_size=3, batch_size=5, loss_times="3"),
+    dict(length=9, hidden_size=33, input_size=1, batch_size=1, loss_times="every"),
+    dict(length=3, hidden_size=1, input_size=2, batch_size=6, loss_times="last"),
+], ids=lambda s: f"N{s['hidden_size']}-T{s['length']}")  # fmt: skip
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_probe_alone_and_stacked(cell, dtype, shape):
+    points, probes = company(cell, dtype=dtype, **fitting(cell, shape)), probes_of(cell)
+    alone = [bits([point], probes=probes)[0] for point in points]
+    assert bits(points, probes=probes) == alone
+    assert bits(points[::-1] + points, probes=probes) == alone[::-1] + alone
+
+
 @pytest.mark.parametrize("options", [
     dict(activation="logistic"), dict(activation="relu"), dict(activation="identity"),
     dict(cell="residual", activation="relu"), dict(cell="linear", activation="logistic"),
@@ -81,6 +100,9 @@ def test_with_neighbours_of_other_shapes_cells_and_types():
         for cell in CELLS
         for dtype in ("float64", "float32")
     ]
+    alone = [bits([point], probes=probes_of(point.cell))[0] for point in mixed]
+    stacked = bits(mixed, probes=PROBES)
+    assert [{n: v for n, v in r.items() if n in a} for r, a in zip(stacked, alone, strict=True)] == alone
     alone = [bits([point])[0] for point in mixed]
     assert bits(mixed) == alone
     order = np.random.default_rng(8).permutation(len(mixed))
@@ -99,28 +121,13 @@ def test_beside_points_that_overflow_die_or_saturate(dtype):
     assert bits(points) == [bits([point])[0] for point in points]
 
 
-def probes_of(cell):
-    """Every probe that the cell can have."""
-    return [name for name, probe in PROBES.items() if probe.lacking(CELLS[cell]) is None]
-
-
-@pytest.mark.parametrize("shape", SHAPES[:4], ids=lambda s: f"N{s['hidden_size']}-T{s['length']}")
-@pytest.mark.parametrize("cell", CELLS)
-def test_every_probe_alone_and_in_a_stack(cell, shape):
-    points, every = company(cell, **fitting(cell, shape)), probes_of(cell)
-    alone = [bits([point], probes=every)[0] for point in points]
-    assert bits(points, probes=every) == alone
-    assert bits(points[::-1], probes=every) == alone[::-1]
-
-
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_probe_never_changes_the_bits_of_another(cell, dtype):
     shape = fitting(cell, dict(length=14, hidden_size=5, batch_size=3, loss_times="2", dtype=dtype))
     points = [Point(cell=cell, seed=seed, **shape) for seed in range(3)]
-    every = probes_of(cell)
-    whole = bits(points, probes=every)
-    for name in every:
+    whole = bits(points, probes=probes_of(cell))
+    for name in probes_of(cell):
         for found, wanted in zip(bits(points, probes=(name,)), whole, strict=True):
             assert found == {column: wanted[column] for column in found}
             assert {column.name for column in PROBES[name].columns} <= set(found)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
 QUANTILES = (0.05, 0.5, 0.95)
-_BLOCK = 1 << 20
+BLOCK = 1 << 20
+"""Elements of one point that are handled at once: a long curve goes by parts."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def curve(ln_norms: Float, loss_times: tuple[int, ...], lags: NDArray[np.int64])
     L = loss_times[-1] - 1
     mean = np.empty((P, L + 1))
     quantiles = np.empty((len(QUANTILES), P, len(lags)))
-    block = max(1, _BLOCK // (R * B))
+    block = max(1, BLOCK // (R * B))
     for first in range(0, L + 1, block):
         some = np.arange(first, min(first + block, L + 1))
         values = ratios(ln_norms, loss_times, some)
@@ -91,6 +92,16 @@ def last_above(mean: Float, threshold: float) -> Float:
     last = L - np.argmax(above[:, ::-1], axis=-1)
     value = np.where(above.any(axis=-1), last + 1.0, 0.0)
     return np.where(value > L, np.nan, value)
+
+
+def mean_lag(mean: Float) -> Float:
+    """Σ_ℓ ℓ e^{r(ℓ)} / Σ_ℓ e^{r(ℓ)} over the lags of the curve, (P,); NaN where it is dead at lag 0."""
+    started = np.isfinite(mean[:, 0])
+    peak = np.where(started, mean.max(axis=-1), 0.0)
+    weight = np.exp(mean - peak[:, None])
+    lags = np.arange(mean.shape[-1], dtype=np.float64)
+    with_lag = (weight * lags).sum(axis=-1)
+    return np.where(started, with_lag / np.where(started, weight.sum(axis=-1), 1.0), np.nan)
 
 
 @dataclass(frozen=True)

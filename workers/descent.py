@@ -46,15 +46,12 @@ def descent(stack: Stack, tape: Tape, columns: int | None = None) -> Iterator[St
     """The stretches of a tape from its end to its beginning; of the first ``columns`` batch columns only."""
     size, drive = stretch_steps(stack), stack.drive[:, :, :columns]
     for segment in tape.segments(backwards=True):
-        part = segment if columns is None else segment.columns(columns)
-        for first in reversed(range(0, len(part.net), size)):
-            last = min(first + size, len(part.net))
-            before, after = part.states[first:last], part.states[first + 1 : last + 1]
-            local = stack.cell.local(stack.weights, part.net[first:last], before, after)
-            start, stop = segment.start + first, segment.start + last
-            yield Stretch(
-                start, stop, before.swapaxes(0, 1), after.swapaxes(0, 1), drive[:, start:stop], local
-            )
+        for first in reversed(range(0, len(segment.net), size)):
+            part = segment.part(first, first + size, columns)
+            before, after = part.states[:-1], part.states[1:]
+            local = stack.cell.local(stack.weights, part.net, before, after)
+            swapped = (before.swapaxes(0, 1), after.swapaxes(0, 1))
+            yield Stretch(part.start, part.stop, *swapped, drive[:, part.start : part.stop], local)
 
 
 def stretch_steps(stack: Stack) -> int:

@@ -34,12 +34,12 @@ class Segment:
         """The step after the last, from 0."""
         return self.start + len(self.net)
 
-    def columns(self, count: int) -> Segment:
-        """The first batch columns only, contiguous."""
-        if count == self.net.shape[3]:
-            return self
-        states, net = (np.ascontiguousarray(a[:, :, :, :count]) for a in (self.states, self.net))
-        return Segment(self.start, states, net)
+    def part(self, first: int, last: int, columns: int | None = None) -> Segment:
+        """Some of its steps, counted from its first; of the first batch columns only, then as contiguous copies."""
+        states, net = self.states[first : last + 1], self.net[first:last]
+        if columns is not None and columns < net.shape[3]:
+            states, net = (np.ascontiguousarray(a[:, :, :, :columns]) for a in (states, net))
+        return Segment(self.start + first, states, net)
 
 
 class Tape(Protocol):

@@ -145,6 +145,8 @@ class Cell(ABC):
     """The curves for which γ^ℓ is a theorem: of "adjoint" and "delta"."""
     keep_gate: ClassVar[int | None] = None
     """The block whose logistic value multiplies the old state, where there is one."""
+    logistic_gates: ClassVar[tuple[str, ...]] = ()
+    """The blocks of ``gates`` that are logistic."""
     extra: ClassVar[int] = 0
     """Error-term blocks behind the net input's, kept only for gradients."""
     spare: ClassVar[int] = 0

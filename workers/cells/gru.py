@@ -33,6 +33,7 @@ class GRU(Cell):
     name = "gru"
     label = "GRU"
     gates = ("k", "r", "n")
+    logistic_gates = ("k", "r")
     parameters = ("weights", "recurrent_gain", "gate_bias", "reset", "gate_init")
     arrays = ("U", "W", "b")
     default_gamma = 0.99

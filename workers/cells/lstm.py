@@ -21,6 +21,7 @@ class LSTM(Cell):
     name = "lstm"
     label = "LSTM"
     gates = ("i", "f", "o", "c")
+    logistic_gates = ("i", "f", "o")
     components = 2
     parameters = ("weights", "recurrent_gain", "gate_bias", "gate_init")
     arrays = ("U", "W", "b")

@@ -25,6 +25,8 @@ class LSTM1997(Cell):
     components = 2
     parameters = ("weights", "recurrent_gain", "gate_bias", "gradient")
     arrays = ("U", "W", "b", "a")
+    recurrent = ("U", "a")
+    logistic_gates = ("i", "o")
     extra = 1  # the adjoint of c_t, for ∂L/∂a
 
     def draw(self, point: Knobs) -> dict[str, Any]:

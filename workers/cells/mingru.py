@@ -23,6 +23,7 @@ class MinGRU(Cell):
     parameters = ("gate_init",)
     arrays = ("W", "b")
     recurrent = ()
+    logistic_gates = ("k",)
     default_gamma = 0.99
     keep_gate: ClassVar[int | None] = 0
 

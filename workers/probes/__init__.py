@@ -6,13 +6,17 @@ from ..cells import CELLS
 from ..errors import InvalidPoint, nearest
 from .base import Column, Probe, Swept
 from .curves import CURVES
+from .gates import GATES
 from .gradients import GRADIENTS
 from .jacobian import JACOBIAN
 from .lyapunov import LYAPUNOV
 from .mean_field import MEAN_FIELD
+from .memory import MEMORY
 from .pairs import ALL_PAIRS, PAIR_MAP
 from .path import PATH
+from .preserved_norm import PRESERVED_NORM
 from .saturation import SATURATION
+from .sensitivity import SENSITIVITY
 from .truncation import GRADIENT_BY_LAG, TRUNCATED_BPTT
 
 PROBES: dict[str, Probe] = {
@@ -28,6 +32,10 @@ PROBES: dict[str, Probe] = {
         PAIR_MAP,
         GRADIENT_BY_LAG,
         TRUNCATED_BPTT,
+        PRESERVED_NORM,
+        GATES,
+        MEMORY,
+        SENSITIVITY,
         MEAN_FIELD,
     )
 }

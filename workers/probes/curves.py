@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..activations import ln_logistic
-from ..curves import Curve, curve, decay, first_below, last_above
+from ..curves import Curve, curve, decay, first_below, last_above, mean_lag
 from .base import Column, Probe, Swept, Values, Work, grid
 
 _LEVELS = {"half_life": 0.5, "horizon_10": 0.1, "horizon_1": 0.01}
@@ -35,6 +35,12 @@ def _level_columns(name: str, level: float) -> tuple[Column, ...]:
 
 _SCALARS = (
     *(column for name, level in _LEVELS.items() for column in _level_columns(name, level)),
+    Column(
+        "mean_lag",
+        "float64",
+        "lags",
+        "Σ ℓ e^{r(ℓ)} / Σ e^{r(ℓ)} over the adjoint curve's lags; null where it is dead at lag 0",
+    ),
     Column("decay_rate", "float64", "1/lag", "least-squares slope of the adjoint curve; negative: vanishing"),
     Column("decay_r2", "float64", "", "share of the curve's variance that the straight line explains"),
     Column(
@@ -121,6 +127,7 @@ def _read_off(mean: NDArray[np.float64]) -> dict[str, NDArray]:
             values[f"{key}_censored"] = started & np.isnan(lag)
     fit = decay(mean)
     return values | {
+        "mean_lag": mean_lag(mean),
         "decay_rate": fit.rate,
         "decay_r2": fit.r2,
         "gamma_realised": fit.realised,
