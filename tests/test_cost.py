@@ -45,7 +45,7 @@ def test_memory_estimate_covers_what_each_probe_allocates(probe: str, cell: str)
         assert not PROBES[probe].lacking(CELLS["lstm"]), "one cell at least has it"
         return
     compute(Shard.of([Point(cell=cell, length=4)], (probe,)))
-    for shape in (*SHAPES[1:], dict(length=700, hidden_size=8, batch_size=2)):
+    for shape in (*SHAPES[1:4], dict(length=700, hidden_size=8, batch_size=2)):
         shard = Shard.of([Point(cell=cell, seed=seed, **shape) for seed in range(2)], (probe,))
         needed, estimate = peak(shard), shard.memory - cost.base_memory()
         assert needed <= estimate <= 5 * needed, (shape, needed, estimate)
