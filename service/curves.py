@@ -74,6 +74,44 @@ KINDS = {
     "memory_function": Kind(
         "memory", {"lag": "memory_lag", "corrected": "memory_function", "raw": "memory_function_raw"}
     ),
+    "lyapunov": Kind("lyapunov", {"index": None, "exponent": "lyapunov_spectrum"}),
+    "jacobian": Kind(
+        "jacobian",
+        {
+            "lag": "jacobian_lag",
+            "ln_max": "jacobian_ln_max",
+            "ln_mean": "jacobian_ln_mean",
+            "ln_condition": "jacobian_ln_condition",
+            "rank": "jacobian_rank",
+            "resolved": "jacobian_resolved",
+        },
+    ),
+    "singular_values": Kind("jacobian", {"place": None, "ln_singular": "jacobian_ln_singular"}),
+    "pairs": Kind(
+        "all_pairs",
+        {
+            "lag": "pair_lag",
+            "mean": "pair_mean",
+            "spread": "pair_spread",
+            "q05": "pair_q05",
+            "q50": "pair_q50",
+            "q95": "pair_q95",
+        },
+    ),
+    "pair_map": Kind("pair_map", {"place": None, "ln_norm": "pair_map"}),
+    "window": Kind(
+        "gradient_by_lag",
+        {"window": "window", "share": "window_share", "cosine": "window_cosine", "ln_norm": "window_ln_norm"},
+    ),
+    "truncation": Kind(
+        "truncated_bptt",
+        {
+            "window": "truncation_window",
+            "bias": "truncation_bias",
+            "cosine": "truncation_cosine",
+            "ratio": "truncation_ratio",
+        },
+    ),
 }
 BY_LAG = ("delta", "adjoint", "bound", "gate_product")
 """Kinds that share a frame; every other has one of its own."""
