@@ -78,8 +78,8 @@ def scale_of(cell: type[Cell]) -> Scale:
 class Calibration:
     """What calibrating a point found: ``point`` with the knob in place of its gamma, or ``why`` there is none.
 
-    ``knob`` is in the cell's ``knob_kind``; ``crossings`` counts how often the realised γ crosses the target over
-    the scan, up or down; ``recheck`` is the realised γ at the knob on other inputs and other rows.
+    ``crossings`` counts how often the realised γ crosses the target over the knobs scanned, up or down;
+    ``recheck`` is the realised γ at the knob on other inputs and other rows.
     """
 
     crossings: int
@@ -138,6 +138,7 @@ class _Search:
         everyone = range(len(self.points))
         for x in self.scale.scan:
             self.measure(everyone, [x] * len(self.points))
+        self._look_closer([i for i in everyone if not self._crossings(i)])
         crossings = [self._crossings(i) for i in everyone]
         brackets = {i: self._chosen(i, found) for i, found in enumerate(crossings) if found}
         knobs = self._knobs(self._narrowed(brackets))
@@ -162,9 +163,21 @@ class _Search:
         target = self.points[i].gamma
         return self.known[i][x] - math.log(target) if target > 0 else math.inf
 
+    def _look_closer(self, which: Sequence[int]) -> None:
+        """Scan once more, between the neighbours of the x that is nearest to the target: γ may peak there."""
+        xs = self.scale.scan
+        closer = {}
+        for i in which:
+            errors = [abs(f) if math.isfinite(f := self.error(i, x)) else math.inf for x in xs]
+            if min(errors) < math.inf:
+                j = errors.index(min(errors))
+                closer[i] = np.linspace(xs[max(j - 1, 0)], xs[min(j + 1, SCANNED - 1)], SCANNED).tolist()
+        for round_ in zip(*closer.values(), strict=True):
+            self.measure(list(closer), list(round_))
+
     def _crossings(self, i: int) -> list[Bracket]:
-        """Neighbours of the scan between which point i crosses its target, ascending."""
-        errors = [(x, self.error(i, x)) for x in self.scale.scan]
+        """Neighbours among the known x between which point i crosses its target, ascending."""
+        errors = [(x, self.error(i, x)) for x in sorted(self.known[i])]
         return [(a, b) for (a, fa), (b, fb) in pairwise(errors) if (fa < 0 <= fb) or (fb < 0 <= fa)]
 
     def _chosen(self, i: int, crossings: Sequence[Bracket]) -> Bracket:
@@ -222,16 +235,15 @@ class _Search:
         if gamma == 0 or not finite:
             return f"gamma = {gamma:g}: no knob realises it; give one above 0{overflow}"
         nearest = min(finite, key=lambda x: (abs(self.error(i, x)), x))
-        ends = " and ".join(f"{_shown(seen[x])} at {self._told(x)}" for x in (finite[0], finite[-1]))
+        low, high = (f"{_shown(seen[x])} at {self._told(x)}" for x in (finite[0], finite[-1]))
+        missed = "jumps over it" if jumps else "does not come by it"
         return (
-            f"gamma = {gamma:g}: the realised gamma of this {self.cell.name} cell "
-            f"{'jumps over' if jumps else 'does not reach'} it: it is {ends}, and nearest, "
-            f"{_shown(seen[nearest])}, at {self._told(nearest)}{overflow}"
+            f"gamma = {gamma:g}: the realised gamma of this {self.cell.name} cell {missed} from {low} to {high}; "
+            f"nearest is {_shown(seen[nearest])} at {self._told(nearest)}{overflow}"
         )
 
     def _told(self, x: float) -> str:
-        what = {"nominal": "gamma_kind nominal, gamma"}.get(self.cell.knob_kind, self.cell.knob_kind)
-        return f"{what} {self.scale.knob(x):.6g}"
+        return f"{self.cell.knob_kind} {self.scale.knob(x):.6g}"
 
 
 def _shown(ln_gamma: float) -> str:
