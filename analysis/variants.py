@@ -74,10 +74,19 @@ class Variant:
     default_gamma: float
     values: Mapping[str, Any]
 
+    @property
+    def gamma_is(self) -> str:
+        """What γ is of this variant: variants of which it is one thing can share an axis of γ."""
+        if self.gamma_kind == "realised":
+            return "realised"
+        return "a gate" if self.gated else "a norm or a weight"
+
     def at(self, gamma: float) -> str:
         """Where γ stands, in the cell's own words: ``at nominal γ = 1``, ``with its forget gate at 0.99``."""
         if self.gamma_kind in ("gain", "radius"):
             return f"at {'gain' if self.gamma_kind == 'gain' else 'spectral radius'} γ = {exact(gamma)}"
+        if self.gamma_kind == "realised":
+            return f"at realised γ = {exact(gamma)}"
         knobs = _CHRONO if self.values.get("gate_init") == "chrono" else _KNOBS
         return knobs.get(self.cell, "at nominal γ = {}").format(exact(gamma))
 
@@ -121,7 +130,12 @@ def _variant(row: Mapping[Hashable, Any], shown: list[str]) -> Variant:
     if squashed and f is not None:
         name = f"{name} {_activation(f)}"
     extras = [a for a in shown if not (a == "activation" and squashed) and values.get(a) is not None]
-    details = ", ".join(_NAMES.get(a, lambda v, a=a: f"{a} = {v}")(values[a]) for a in extras)
+    spoken = {a: _NAMES.get(a, lambda v, a=a: f"{a} = {v}")(values[a]) for a in extras}
+    if values.get("gamma_kind") == "nominal" and not squashed:
+        spoken = {
+            a: "γ nominal" if a == "gamma_kind" else text for a, text in spoken.items()
+        }  # no norm there
+    details = ", ".join(spoken.values())
     noun = f"{name} network" if squashed else name
     return Variant(
         label=f"{name}, {details}" if details else name,

@@ -65,6 +65,15 @@ def test_a_tape_of_checkpoints_stays_within_its_estimate(cell: str) -> None:
         assert estimate < 2 * whole
 
 
+@pytest.mark.parametrize("cell", ["simple", "lstm"])
+def test_memory_estimate_covers_a_calibration(cell: str) -> None:
+    shape = dict(cell=cell, length=4, batch_size=1, hidden_size=48, gamma=0.9, gamma_kind="realised")
+    compute(Shard.of([Point(**shape)], DEFAULT_PROBES))
+    shard = Shard.of([Point(seed=seed, **shape) for seed in range(4)], DEFAULT_PROBES)
+    needed, estimate = peak(shard), shard.memory - cost.base_memory()
+    assert needed <= estimate <= 5 * needed, (needed, estimate)
+
+
 def test_a_longer_or_wider_point_costs_more() -> None:
     base = Point(length=32, hidden_size=32)
     for change in (

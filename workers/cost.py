@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from .calibrate import EVALUATIONS, ROWS, trial
 from .cells import CELLS
 from .points import Point
 from .probes import PROBES
@@ -28,7 +29,15 @@ def seconds(point: Point, probes: Iterable[str]) -> float:
     flops = s.T * s.B * (2.0 * s.N * s.N * s.recurrent * (2 + rows) + 4.0 * s.N * s.M * s.G)
     elements = s.T * s.B * s.N * (s.G + s.components) * (1 + rows / 3)
     works = [Work(flops, elements, s.T), *(PROBES[name].cost(s) for name in probes)]
-    return _POINT + sum(_seconds(work, s) for work in works)
+    return _POINT + sum(_seconds(work, s) for work in works) + _calibration_seconds(point)
+
+
+def _calibration_seconds(point: Point) -> float:
+    if point.gamma_kind != "realised":
+        return 0.0
+    s = sizes(trial(point))
+    forward, down = s.down(1, 1), s.down(ROWS, 1)
+    return EVALUATIONS * (_POINT + _seconds(forward, s) + _seconds(down, s))
 
 
 def _seconds(work: Work, s: Sizes) -> float:
@@ -57,7 +66,17 @@ def memory(point: Point, probes: Iterable[str], checkpoints: bool = False) -> in
     norms = T * s.R * s.B * 8 * 4
     drawn = T * s.B * (s.M + s.K) * 8 * 2
     of_probes = max((PROBES[name].cost(s).bytes for name in probes), default=0.0)
-    return int(word * (tape + local + bundle + arrays) + norms + drawn + of_probes)
+    own = int(word * (tape + local + bundle + arrays) + norms + drawn + of_probes)
+    return max(own, _calibration_memory(point))
+
+
+def _calibration_memory(point: Point) -> int:
+    """Bytes of one trajectory and its rows; they are gone before the point itself is measured."""
+    if point.gamma_kind != "realised":
+        return 0
+    one = trial(point).replace(gamma_kind="nominal")
+    s, word = sizes(one), np.dtype(point.dtype).itemsize
+    return memory(one, ()) + ROWS * s.N * 3 * (s.components + s.G) * word
 
 
 def fitting(point: Point, probes: Iterable[str], budget: int) -> tuple[int, bool]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from .adjoint import Backward, Rows, backward
+from .calibrate import Calibration, calibrate
 from .errors import InvalidPoint, Unreachable
 from .outputs import Outputs, read
 from .points import Point
@@ -35,18 +36,42 @@ class Task:
     parameters: Arrays = field(default_factory=dict)
     inputs: NDArray | None = None
 
-    def all_parameters(self) -> dict[str, NDArray]:
-        """Every trained array, in float64 or as given. Raises Unreachable where one must be drawn and cannot."""
+    def names(self) -> tuple[str, ...]:
+        """Names of every trained array."""
         p = self.point
         cell, sizes = make_cell(p), (p.hidden_size, p.input_size, p.output_size)
-        names = cell.shapes(*sizes)
-        drawn = {} if set(names) <= set(self.parameters) else draw_parameters(p)
         given = [name for name in cell.optional(*sizes) if name in self.parameters]
-        return {name: np.asarray(self.parameters.get(name, drawn.get(name))) for name in (*names, *given)}
+        return (*cell.shapes(*sizes), *given)
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether its knob must be found; not where every array is the caller's own."""
+        return self.point.gamma_kind == "realised" and not set(self.names()) <= set(self.parameters)
+
+    def all_parameters(self, calibration: Calibration | None = None) -> dict[str, NDArray]:
+        """Every trained array, in float64 or as given; ``calibration`` where it has been done already.
+
+        Raises Unreachable where an array must be drawn and cannot.
+        """
+        names = self.names()
+        if set(names) <= set(self.parameters):
+            return {name: np.asarray(self.parameters[name]) for name in names}
+        found = calibration or calibrations([self])[0]
+        if found is not None and found.point is None:
+            raise Unreachable(found.why)
+        drawn = draw_parameters(self.point if found is None or found.point is None else found.point)
+        return {name: np.asarray(self.parameters.get(name, drawn[name])) for name in names}
 
     def all_inputs(self) -> NDArray:
         """The driving sequence (T, B, M)."""
         return draw_inputs(self.point) if self.inputs is None else self.inputs
+
+
+def calibrations(tasks: Sequence[Task]) -> list[Calibration | None]:
+    """What calibrating found for each task of one shape; None for those that need none."""
+    with numerics():
+        found = iter(calibrate([task.point for task in tasks if task.calibrates]))
+    return [next(found) if task.calibrates else None for task in tasks]
 
 
 def run(tasks: Sequence[Task], probes: Sequence[str], checkpoints: bool = False) -> list[Row]:
@@ -57,16 +82,17 @@ def run(tasks: Sequence[Task], probes: Sequence[str], checkpoints: bool = False)
     with numerics():
         rows: dict[int, Row] = {}
         ready: dict[int, dict[str, NDArray]] = {}
+        found = calibrations(tasks)
         for i, task in enumerate(tasks):
             try:
-                ready[i] = task.all_parameters()
+                ready[i] = task.all_parameters(found[i])
             except Unreachable as unreachable:
                 rows[i] = {"status": "unreachable", "status_detail": str(unreachable)}
         if ready:
             several = [tasks[i] for i in ready]
             measured = _measure(several, list(ready.values()), probes, checkpoints)
             rows.update(zip(ready, measured, strict=True))
-    return [rows[i] for i in range(len(tasks))]
+    return [rows[i] | (one.columns() if (one := found[i]) else {}) for i in range(len(tasks))]
 
 
 @contextmanager

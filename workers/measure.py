@@ -73,6 +73,12 @@ def _own_parameters(point: Point, given: Mapping[str, Any]) -> dict[str, NDArray
         if name not in shapes:
             raise InvalidPoint(f"{cell.lacks(name)}: {nearest(name, shapes)}")
         arrays[name] = _checked(f"{name} of the {point.cell} cell", value, shapes[name])
+    partly = set(arrays) - {"V", "d"} and not set(shapes) <= set(arrays)
+    if partly and point.gamma_kind == "realised":
+        raise InvalidPoint(
+            f"gamma_kind = 'realised' with own {', '.join(arrays)}: give every array ({', '.join(shapes)}; then "
+            "nothing is calibrated), or only V and d: a calibration draws all that the state depends on"
+        )
     return arrays
 
 

@@ -87,7 +87,11 @@ PARAMETERS: dict[str, Parameter] = {
         ),
         Parameter("gamma", float, None, "the knob of the cell: see its row in the reference", low=0.0),
         Parameter(
-            "gamma_kind", str, "nominal", "what gamma fixes: a bound, a gain or a radius", tuple(GAMMA_KINDS)
+            "gamma_kind",
+            str,
+            "nominal",
+            "what gamma fixes: a bound, a gain, a radius, or what is realised",
+            (*GAMMA_KINDS, "realised"),
         ),
         Parameter("weights", str, "orthogonal", "ensemble of every recurrent block", tuple(ENSEMBLES)),
         Parameter("length", int, 64, "T, steps in a sequence", low=1, high=_MAX),
@@ -234,8 +238,9 @@ class Point:
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        """Points of equal shape can be stacked: they are one set of NumPy calls."""
-        return tuple([getattr(self, name) for name in _SHAPING])
+        """Points of equal shape can be stacked: they are one set of NumPy calls. Those that are calibrated first
+        cost more than others, and are stacked by themselves."""
+        return (self.gamma_kind == "realised", *[getattr(self, name) for name in _SHAPING])
 
     @property
     def steps_with_loss(self) -> tuple[int, ...]:

@@ -28,7 +28,11 @@ def make_cell(point: Point) -> Cell:
 
 
 def draw_parameters(point: Point) -> dict[str, NDArray[np.float64]]:
-    """Every trained array of a point as its laws have it, in float64. Raises Unreachable."""
+    """Every trained array of a point as its laws have it, in float64. Raises Unreachable.
+
+    A point with a realised gamma has to be calibrated first: its knob is not known yet.
+    """
+    assert point.gamma_kind != "realised"
     arrays = make_cell(point).draw(point)
     K, N = point.output_size, point.hidden_size
     return arrays | {"V": read_out(point.seed, K, N), "d": np.zeros(K)}

@@ -114,11 +114,12 @@ def variant_styles(frames: Frames) -> dict[str, dict[str, Any]]:
 
 
 def families(frames: Frames, rows: pd.DataFrame, most: int = 8) -> list[tuple[str, list[str]]]:
-    """Variants that can share axes, at most eight a panel: those whose γ is a weight or norm, those with a gate."""
+    """Variants that can share axes, at most eight a panel: those whose γ is a weight or norm, a gate, or what
+    is realised."""
     there = present(rows)[:DRAWN_VARIANTS]
     groups: list[tuple[str, list[str]]] = []
-    for gated, title in ((False, "γ is a norm or a weight"), (True, "γ is a gate")):
-        labels = [label for label in there if frames.variants[label].gated is gated]
+    for kind in ("a norm or a weight", "a gate", "realised"):
+        title, labels = f"γ is {kind}", [label for label in there if frames.variants[label].gamma_is == kind]
         parts = [labels[i : i + most] for i in range(0, len(labels), most)]
         groups += [
             (title if len(parts) == 1 else f"{title}, {i} of {len(parts)}", part)

@@ -57,7 +57,7 @@ def _panel(frames: Frames, title: str, labels: list[str], rows: pd.DataFrame) ->
             f"to {exact(round(last['gamma_nominal'], 4))} → {fixed(last['gamma_realised'], 3)}"
         )
     alt = f"Nominal against realised γ: {listing(spoken)}."
-    gated = frames.variants[labels[0]].gated
+    gated = frames.variants[labels[0]].gamma_is == "a gate"
     return Panel(title, alt, lambda axes: _draw(axes, frames, labels, own, gated), tall(labels))
 
 

@@ -53,7 +53,7 @@ def _panels(frames: Frames) -> list[Panel]:
 
 def _panel(frames: Frames, title: str, labels: list[str], rows: pd.DataFrame) -> Panel:
     own = rows[rows["variant"].isin(labels)]
-    gated = frames.variants[labels[0]].gated
+    gated = frames.variants[labels[0]].gamma_is == "a gate"
     reach = []
     for label in labels:
         part = own[own["variant"] == label]

@@ -139,7 +139,9 @@ class Cell(ABC):
     """Names of the trained arrays besides V and d."""
     recurrent: ClassVar[tuple[str, ...]] = ("U",)
     """Those of them that multiply the old state."""
-    gamma_kinds: ClassVar[tuple[str, ...]] = ("nominal",)
+    gamma_kinds: ClassVar[tuple[str, ...]] = ("nominal", "realised")
+    knob_kind: ClassVar[str] = "nominal"
+    """The gamma_kind whose gamma a calibration turns."""
     default_gamma: ClassVar[float] = 1.0
     bounded: ClassVar[tuple[str, ...]] = ()
     """The curves for which γ^ℓ is a theorem: of "adjoint" and "delta"."""

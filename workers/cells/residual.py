@@ -21,7 +21,8 @@ class Residual(Cell):
     gates = ("z",)
     parameters = ("activation", "weights", "leak")
     arrays = ("U", "W", "b")
-    gamma_kinds = ("nominal", "gain", "radius")
+    gamma_kinds = ("nominal", "gain", "radius", "realised")
+    knob_kind = "gain"
     bounded = ("adjoint",)
 
     def draw(self, point: Knobs) -> dict[str, Any]:

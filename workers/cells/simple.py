@@ -19,7 +19,8 @@ class Simple(Cell):
     gates = ("z",)
     parameters = ("activation", "weights")
     arrays = ("U", "W", "b")
-    gamma_kinds = ("nominal", "gain", "radius")
+    gamma_kinds = ("nominal", "gain", "radius", "realised")
+    knob_kind = "gain"
     bounded = ("adjoint", "delta")
 
     def draw(self, point: Knobs) -> dict[str, Any]:

@@ -53,6 +53,13 @@ BASE_COLUMNS = (
     ),
     Column("loss_value", "float64", "", "L, summed over loss times, averaged over the batch"),
     Column("dead_fraction", "float64", "", "share of loss times and columns whose adjoint is zero at step 1"),
+    Column("knob", "float64", "", "gamma_kind realised: the gain, gate or weight found; else null"),
+    Column(
+        "knob_crossings", "int64", "", "gamma_kind realised: how often γ crosses gamma over the knobs scanned"
+    ),
+    Column(
+        "gamma_recheck", "float64", "1/lag", "gamma_kind realised: γ at the knob, on other inputs and rows"
+    ),
 )
 """What every run has, whatever its probes."""
 
