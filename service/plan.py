@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..workers import cost
 from ..workers.errors import TooLarge
@@ -80,7 +80,7 @@ def plan(
         piece for (_, probes), members in groups.items() for piece in _cut(members, probes, memory, target)
     ]
     pieces.sort(key=_seconds, reverse=True)
-    shards = [Shard.of(points, probes) for points, probes, _ in _taper(pieces, workers, target)]
+    shards = [Shard.of(p.points, p.probes, p.checkpoints) for p in _taper(pieces, workers, target)]
     lacking: Counter[tuple[str, ...]] = Counter()
     for (_, probes), members in groups.items():
         lacking[probes] += len(members)
@@ -88,27 +88,41 @@ def plan(
 
 
 _Groups = dict[tuple[Any, tuple[str, ...]], list[Point]]
-_Piece = tuple[Sequence[Point], tuple[str, ...], float]
-"""Points of one shape, their probes, estimated seconds."""
+
+
+class _Piece(NamedTuple):
+    """Points of one shape, their probes, whether their tape needs checkpoints, estimated seconds."""
+
+    points: Sequence[Point]
+    probes: tuple[str, ...]
+    checkpoints: bool
+    seconds: float
 
 
 def _seconds(piece: _Piece) -> float:
-    return piece[2]
+    return piece.seconds
 
 
 def _cut(members: Sequence[Point], probes: tuple[str, ...], memory: int, target: float) -> list[_Piece]:
     """Points of one shape in equal parts, each within the time and the memory of a shard."""
-    seconds, each = cost.seconds(members[0], probes), cost.memory(members[0], probes)
+    seconds = cost.seconds(members[0], probes)
+    each, checkpoints = cost.fitting(members[0], probes, memory - cost.base_memory())
     fit = (memory - cost.base_memory()) // each
     if fit < 1:
         raise TooLarge(_too_large(members[0], cost.base_memory() + each, memory))
     most = max(1, min(fit, int(target / seconds), _LARGEST))
-    return _parts(members, probes, seconds, math.ceil(len(members) / most))
+    return _parts(
+        _Piece(members, probes, checkpoints, seconds * len(members)), math.ceil(len(members) / most)
+    )
 
 
-def _parts(members: Sequence[Point], probes: tuple[str, ...], seconds: float, count: int) -> list[_Piece]:
-    edges = [len(members) * k // count for k in range(count + 1)]
-    return [(members[a:b], probes, (b - a) * seconds) for a, b in pairwise(edges)]
+def _parts(piece: _Piece, count: int) -> list[_Piece]:
+    size = len(piece.points)
+    edges = [size * k // count for k in range(count + 1)]
+    return [
+        piece._replace(points=piece.points[a:b], seconds=piece.seconds * (b - a) / size)
+        for a, b in pairwise(edges)
+    ]
 
 
 def _taper(pieces: list[_Piece], workers: int, target: float) -> list[_Piece]:
@@ -118,11 +132,11 @@ def _taper(pieces: list[_Piece], workers: int, target: float) -> list[_Piece]:
     tail, seconds = len(pieces), 0.0
     while tail and seconds < workers * target:
         tail -= 1
-        seconds += pieces[tail][2]
+        seconds += pieces[tail].seconds
     fine: list[_Piece] = []
-    for points, probes, piece in pieces[tail:]:
-        count = min(len(points), math.ceil(piece * _FINE / target))
-        fine += _parts(points, probes, piece / len(points), count)
+    for piece in pieces[tail:]:
+        count = min(len(piece.points), math.ceil(piece.seconds * _FINE / target))
+        fine += _parts(piece, count)
     return pieces[:tail] + sorted(fine, key=_seconds, reverse=True)
 
 

@@ -96,7 +96,8 @@ class Scheduler:
             return {shard.points[0]: f"computed alone, twice: {reason}"}
         middle = len(shard.points) // 2
         for points in (shard.points[middle:], shard.points[:middle]):
-            self._queue.appendleft(_Entry(Shard.of(points, shard.probes), suspect=True))
+            part = Shard.of(points, shard.probes, shard.checkpoints)
+            self._queue.appendleft(_Entry(part, suspect=True))
         return {}
 
     def overdue(self, now: float) -> list[str]:

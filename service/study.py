@@ -72,6 +72,7 @@ class Study:
         self.grids = tuple(_normal(grid) for grid in grids)
         self._boxes = [box for number in range(len(grids)) for box in self._expand(number)]
         _check_size(name, sum(map(volume, self._boxes)))
+        check_probes(self.probes, (str(box["cell"][0]) for box in self._boxes))
 
     @property
     def probes(self) -> tuple[str, ...]:

@@ -142,10 +142,10 @@ def test_a_failing_point_is_recorded_and_tried_again(
 
     run = task.run
 
-    def fail_at_seed_1(tasks: list, probes: object) -> object:  # type: ignore[type-arg]
+    def fail_at_seed_1(tasks: list, *how: object) -> object:  # type: ignore[type-arg]
         if any(t.point.seed == 1 and t.point.cell == "gru" for t in tasks):
             raise FloatingPointError("a point that fails")
-        return run(tasks, probes)  # type: ignore[arg-type]
+        return run(tasks, *how)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
         patch.setattr(task, "run", fail_at_seed_1)

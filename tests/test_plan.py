@@ -105,9 +105,9 @@ def test_nothing_is_missing() -> None:
 
 
 def test_a_point_beyond_memory_is_refused_with_what_to_do() -> None:
-    study = Study("s", length=10_000, hidden_size=1000, batch_size=64)
+    study = Study("s", length=3_000, hidden_size=1000, batch_size=64, loss_times="every")
     with pytest.raises(
-        TooLarge, match=r"length=10000.* needs about .* GiB and a worker may use 1\.00 GiB.*--memory"
+        TooLarge, match=r"length=3000.* needs about .* GiB and a worker may use 1\.00 GiB.*--memory"
     ):
         plan_of(study)
     with pytest.raises(TooLarge) as caught:
@@ -115,6 +115,15 @@ def test_a_point_beyond_memory_is_refused_with_what_to_do() -> None:
     enough = float(str(caught.value).split(" to ")[-1].removesuffix("GiB"))
     assert len(plan_of(study, memory=int(enough * GIB)).shards) == 1
     assert isinstance(caught.value, MemoryError)
+
+
+def test_a_long_tape_gets_checkpoints_where_it_would_not_fit_whole() -> None:
+    study = Study("s", length=100_000, hidden_size=64, seed=range(2))
+    (shard, other) = plan_of(study).shards
+    assert shard.checkpoints
+    assert other.checkpoints
+    assert shard.memory <= GIB
+    assert not plan_of(study, memory=16 * GIB).shards[0].checkpoints
 
 
 def test_estimates_are_sums_over_shards() -> None:

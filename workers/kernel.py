@@ -19,7 +19,8 @@ from .errors import InvalidPoint, Unreachable
 from .outputs import Outputs, read
 from .points import Point
 from .probes import PROBES, Swept
-from .tape import Stack, Tape, draw_inputs, draw_parameters, forward, make_cell, overflow_step, stack
+from .stack import Stack, draw_inputs, draw_parameters, make_cell, stack
+from .tape import Tape, Whole, forward, overflow_step
 
 Arrays = Mapping[str, NDArray]
 Row = dict[str, Any]
@@ -46,8 +47,11 @@ class Task:
         return draw_inputs(self.point) if self.inputs is None else self.inputs
 
 
-def run(tasks: Sequence[Task], probes: Sequence[str]) -> list[Row]:
-    """One row of measures a task, in their order; all points have one shape. Lists are NumPy arrays."""
+def run(tasks: Sequence[Task], probes: Sequence[str], checkpoints: bool = False) -> list[Row]:
+    """One row of measures a task, in their order; all points have one shape. Lists are NumPy arrays.
+
+    With ``checkpoints`` the tape is made again by parts, which takes less memory and more time for the same bits.
+    """
     rows: dict[int, Row] = {}
     ready: dict[int, dict[str, NDArray]] = {}
     for i, task in enumerate(tasks):
@@ -57,7 +61,7 @@ def run(tasks: Sequence[Task], probes: Sequence[str]) -> list[Row]:
             rows[i] = {"status": "unreachable", "status_detail": str(unreachable)}
     if ready:
         with numerics():
-            measured = _measure([tasks[i] for i in ready], list(ready.values()), probes)
+            measured = _measure([tasks[i] for i in ready], list(ready.values()), probes, checkpoints)
         rows.update(zip(ready, measured, strict=True))
     return [rows[i] for i in range(len(tasks))]
 
@@ -71,7 +75,7 @@ def numerics() -> Iterator[None]:
 
 def sweep(
     task: Task, parameters: Arrays, error_terms: Rows | None = None
-) -> tuple[Stack, Tape, Outputs, Backward, int]:
+) -> tuple[Stack, Whole, Outputs, Backward, int]:
     """Both sweeps of one point, and the step at which its state overflows (0: nowhere).
 
     After an overflow at step s the backward sweep covers the s − 1 finite steps, with the loss times among
@@ -80,6 +84,7 @@ def sweep(
     times = task.point.steps_with_loss
     one = stack([task.point], [dict(parameters)], [task.all_inputs()], times)
     tape = forward(one)
+    assert isinstance(tape, Whole)
     step = int(overflow_step(tape)[0])
     if step == 1:
         raise InvalidPoint(
@@ -88,36 +93,41 @@ def sweep(
     if step:
         times = tuple(t for t in times if t < step) or (step - 1,)
         one = stack([task.point], [dict(parameters)], [task.all_inputs()[: step - 1]], times)
-    cut = tape if not step else Tape(tape.states[:step], tape.net[: step - 1])
+    cut = tape if not step else Whole(tape.states[:step], tape.net[: step - 1])
     outputs = read(one, cut)
     return one, tape, outputs, backward(one, cut, outputs, error_terms), step
 
 
-def _measure(tasks: Sequence[Task], parameters: Sequence[Arrays], probes: Sequence[str]) -> list[Row]:
+def _measure(
+    tasks: Sequence[Task], parameters: Sequence[Arrays], probes: Sequence[str], checkpoints: bool
+) -> list[Row]:
     points = [task.point for task in tasks]
     inputs = [task.all_inputs() for task in tasks]
     whole = stack(points, [dict(one) for one in parameters], inputs, points[0].steps_with_loss)
-    tape = forward(whole)
+    tape = forward(whole, checkpoints)
     steps = overflow_step(tape)
     if not steps.any():
         return _rows(points, parameters, whole, tape, probes)
+    del whole, tape  # twice would be beyond what was planned
     fine: list[int] = np.flatnonzero(steps == 0).tolist()
     rows: dict[int, Row] = {}
     if fine:
-        rest = _measure([tasks[p] for p in fine], [parameters[p] for p in fine], probes)
+        rest = _measure([tasks[p] for p in fine], [parameters[p] for p in fine], probes, checkpoints)
         rows.update(zip(fine, rest, strict=True))
     for p in np.flatnonzero(steps).tolist():
-        rows[p] = _overflowed(points[p], parameters[p], inputs[p], int(steps[p]), probes)
+        rows[p] = _overflowed(points[p], parameters[p], inputs[p], int(steps[p]), probes, checkpoints)
     return [rows[p] for p in range(len(tasks))]
 
 
-def _overflowed(point: Point, arrays: Arrays, x: NDArray, step: int, probes: Sequence[str]) -> Row:
+def _overflowed(
+    point: Point, arrays: Arrays, x: NDArray, step: int, probes: Sequence[str], checkpoints: bool
+) -> Row:
     """The row of a point whose state overflows at ``step``: its curves end where the states do."""
     row: Row = {"gamma_nominal": _nominal([point], [arrays])[0]}
     if step > 1:
         times = tuple(t for t in point.steps_with_loss if t < step) or (step - 1,)
         short = stack([point], [dict(arrays)], [x[: step - 1]], times)
-        row = _rows([point], [arrays], short, forward(short), probes)[0]
+        row = _rows([point], [arrays], short, forward(short, checkpoints), probes)[0]
     last = f"; curves start from step {step - 1}" if step > 1 and step <= point.steps_with_loss[-1] else ""
     row["status"] = "overflow"
     row["status_detail"] = (
@@ -143,7 +153,8 @@ def _rows(
     swept = Swept(whole, tape, outputs, backward(whole, tape, outputs), _nominal(points, parameters))
     columns: dict[str, NDArray] = {"gamma_nominal": swept.nominal, "loss_value": outputs.loss_value()}
     for name in probes:
-        columns.update(PROBES[name].measure(swept))
+        if PROBES[name].lacking(type(whole.cell)) is None:
+            columns.update(PROBES[name].measure(swept))
     ln = swept.backward.ln_adjoint
     columns["dead_fraction"] = np.isneginf(ln[:, :, 0]).reshape(len(points), -1).mean(axis=-1)
     rows = [{name: values[p] for name, values in columns.items()} for p in range(len(points))]

@@ -18,7 +18,7 @@ from .kernel import Row, Task, numerics, run, status, sweep
 from .outputs import project
 from .points import Point, identity
 from .probes import DEFAULT_PROBES, check_probes
-from .tape import draw_targets, make_cell
+from .stack import draw_targets, make_cell
 
 Parameters = Mapping[str, ArrayLike]
 
@@ -36,11 +36,11 @@ def measure(
     Raises InvalidPoint (names, shapes, NaN) and TooLarge.
     """
     several = [points] if isinstance(points, Point) else list(points)
-    chosen = check_probes(probes)
+    chosen = check_probes(probes, {point.cell for point in several})
     tasks = tasks_of(several, parameters, inputs)
     rows: list[Row] = [{}] * len(tasks)
-    for stacked in _stacks(several, chosen):
-        for i, row in zip(stacked, run([tasks[i] for i in stacked], chosen), strict=True):
+    for stacked, checkpoints in _stacks(several, chosen):
+        for i, row in zip(stacked, run([tasks[i] for i in stacked], chosen, checkpoints), strict=True):
             rows[i] = row
     return records.table(several, [_identity(task) for task in tasks], rows, chosen, float("nan"))
 
@@ -100,19 +100,20 @@ def _identity(task: Task) -> str:
     return identity(task.point, digest.hexdigest())
 
 
-def _stacks(points: Sequence[Point], probes: Sequence[str]) -> list[list[int]]:
-    """Indices of points grouped by shape, cut so that a stack stays within half of the memory that is free."""
+def _stacks(points: Sequence[Point], probes: Sequence[str]) -> list[tuple[list[int], bool]]:
+    """Indices of points grouped by shape, cut so that a stack stays within half of the memory that is free; and
+    whether its tape needs checkpoints for that."""
     budget = psutil.virtual_memory().available // 2
     groups: dict[Any, list[int]] = {}
     for i, point in enumerate(points):
         groups.setdefault(point.shape, []).append(i)
     stacks = []
     for members in groups.values():
-        each = cost.memory(points[members[0]], probes)
+        each, checkpoints = cost.fitting(points[members[0]], probes, min(budget, _STACK_BYTES))
         if each > budget:
             raise TooLarge(_too_large(points[members[0]], each, budget))
         fit = max(1, min(budget, _STACK_BYTES) // each)
-        stacks += [members[i : i + fit] for i in range(0, len(members), fit)]
+        stacks += [(members[i : i + fit], checkpoints) for i in range(0, len(members), fit)]
     return stacks
 
 

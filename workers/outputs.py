@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .scale import Array, Exponents, rescaled
-from .tape import Stack, Tape
+from .stack import Stack
+from .tape import Tape
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,9 @@ class Outputs:
 
 def read(stack: Stack, tape: Tape) -> Outputs:
     """Outputs and error signals of a stack at its loss times."""
-    times = np.array(stack.loss_times)
-    states = np.ascontiguousarray(tape.states[times].transpose(1, 2, 0, 3, 4))  # (components, P, R, B, N)
+    states = np.ascontiguousarray(
+        tape.at(stack.loss_times).transpose(1, 2, 0, 3, 4)
+    )  # (components, P, R, B, N)
     hidden = np.ascontiguousarray(stack.cell.read_out(states))
     outputs = project(stack, hidden)
     error = stack.loss.gradient(outputs, stack.labels)

@@ -1,137 +1,156 @@
-"""The forward sweep of a stack: what a step needs, and what it leaves for the adjoint.
+"""The forward sweep, and what it keeps: every step, or checkpoints from which the steps are made again.
 
-A stack is P points of one shape. Sizes: T steps, B columns, N units, M inputs, K outputs, G net-input blocks.
+Both kinds of tape are read by segments of consecutive steps. A segment that is made again has the bits of the
+first time: it starts from a stored state, and its inputs are projected in the same products.
 """
 
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells import CELLS, Cell
-from .cells.base import Weights
-from .inputs import INPUTS, TARGETS
-from .losses import LOSSES, Loss
-from .points import Point
-from .weights import read_out
+from .stack import Array, Stack
 
-Array = NDArray[np.floating]
 SEGMENT = 64
 """Steps whose input projection is one product; fixed, so that its shape depends on the point alone."""
 
 
-def make_cell(point: Point) -> Cell:
-    """The cell of a point, with its activation and reset convention."""
-    return CELLS[point.cell](point.activation, point.reset)
+@dataclass(frozen=True)
+class Segment:
+    """C consecutive steps from ``start`` (from 0) on: states (C+1, components, P, B, N), states[0] the one before
+    them; net (C, G + spare, P, B, N), the net inputs z and behind them what the cell put aside."""
+
+    start: int
+    states: Array
+    net: Array
+
+    @property
+    def stop(self) -> int:
+        """The step after the last, from 0."""
+        return self.start + len(self.net)
+
+    def columns(self, count: int) -> Segment:
+        """The first batch columns only, contiguous."""
+        if count == self.net.shape[3]:
+            return self
+        states, net = (np.ascontiguousarray(a[:, :, :, :count]) for a in (self.states, self.net))
+        return Segment(self.start, states, net)
 
 
-def draw_parameters(point: Point) -> dict[str, NDArray[np.float64]]:
-    """Every trained array of a point as its laws have it, in float64. Raises Unreachable."""
-    arrays = make_cell(point).draw(point)
-    K, N = point.output_size, point.hidden_size
-    return arrays | {"V": read_out(point.seed, K, N), "d": np.zeros(K)}
+class Tape(Protocol):
+    """What a forward sweep keeps of ``steps`` steps; ``last`` is the state behind them (components, P, B, N)."""
 
+    @property
+    def steps(self) -> int: ...
+    @property
+    def last(self) -> Array: ...
+    def segments(self, backwards: bool = False) -> Iterator[Segment]:
+        """All steps in order, the first or the last segment first. Segments start at multiples of SEGMENT."""
+        ...
 
-def draw_inputs(point: Point) -> NDArray[np.float64]:
-    """The driving sequence x (T, B, M) of a point, in float64."""
-    shape = (point.length, point.batch_size, point.input_size)
-    return INPUTS[point.input](point.seed, shape) * point.input_scale
-
-
-def draw_targets(point: Point) -> NDArray:
-    """Labels at every step: y (T, B, K), or classes (T, B)."""
-    return TARGETS[point.target](point.seed, point.length, point.batch_size, point.output_size)
+    def at(self, times: Sequence[int]) -> Array:
+        """The states behind these steps (from 1, ascending): (R, components, P, B, N)."""
+        ...
 
 
 @dataclass(frozen=True)
-class Stack:
-    """P points of one shape as arrays: ``weights``, inputs (P, T, B, M), labels at the R loss times.
-
-    ``labels`` is (P, R, B, K) or, for classes, (P, R, B). ``loss_times`` are the steps t, ascending, from 1.
-    """
-
-    cell: Cell
-    loss: Loss
-    weights: Weights
-    inputs: Array
-    labels: NDArray
-    loss_times: tuple[int, ...]
-
-    @cached_property
-    def drive(self) -> Array:
-        """What W multiplies, (P, T, B, M)."""
-        return self.cell.drive(self.inputs)
-
-
-def stack(
-    points: list[Point],
-    parameters: list[dict[str, NDArray]],
-    inputs: list[NDArray],
-    loss_times: tuple[int, ...],
-) -> Stack:
-    """Points of one shape side by side, with their arrays cast to the points' dtype.
-
-    ``loss_times`` may stand for others than the points' own where a state overflows before them; the inputs
-    may then be shorter than T as well.
-    """
-    first, cell = points[0], make_cell(points[0])
-    dtype, N, G = np.dtype(first.dtype), first.hidden_size, len(cell.gates)
-    P = len(points)
-
-    def column(name: str) -> Array | None:
-        if name not in parameters[0]:
-            return None
-        return np.stack([np.asarray(p[name], dtype) for p in parameters])
-
-    U, W, b, a, V, d = (column(name) for name in ("U", "W", "b", "a", "V", "d"))
-    assert W is not None
-    assert V is not None
-    assert d is not None
-    weights = Weights(
-        V=V,
-        d=d[:, None],
-        W=_by_block(W, G),
-        U=None if U is None else _by_block(U, G),
-        b=None if b is None else np.ascontiguousarray(b.reshape(P, G, 1, N).swapaxes(0, 1)),
-        a=None if a is None else a.reshape(P, 1, 1),
-        leak=None if first.leak is None else np.array([p.leak for p in points], dtype).reshape(P, 1, 1),
-    )
-    rows = [t - 1 for t in loss_times]
-    labels = np.stack([draw_targets(p)[rows] for p in points])
-    if labels.dtype.kind == "f":
-        labels = labels.astype(dtype)
-    x = np.stack([np.asarray(one, dtype) for one in inputs])
-    return Stack(cell, LOSSES[first.loss], weights, x, labels, loss_times)
-
-
-def _by_block(matrix: Array, G: int) -> Array:
-    """(P, G·N, L) -> (G, P, N, L), contiguous."""
-    P, rows, L = matrix.shape
-    return np.ascontiguousarray(matrix.reshape(P, G, rows // G, L).swapaxes(0, 1))
-
-
-@dataclass(frozen=True)
-class Tape:
-    """What the forward sweep keeps: states (T+1, components, P, B, N), states[0] the start;
-    net (T, G + spare, P, B, N), the net inputs z and behind them what the cell put aside."""
+class Whole:
+    """A tape with every step: states (T+1, components, P, B, N), states[0] the start; net (T, G+spare, P, B, N)."""
 
     states: Array
     net: Array
 
+    @property
+    def steps(self) -> int:
+        return len(self.net)
 
-def forward(stack: Stack) -> Tape:
+    @property
+    def last(self) -> Array:
+        return self.states[-1]
+
+    def segments(self, backwards: bool = False) -> Iterator[Segment]:
+        yield Segment(0, self.states, self.net)
+
+    def at(self, times: Sequence[int]) -> Array:
+        return self.states[np.array(times)]
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """A tape with the state at every ``spacing``-th step: states (n, components, P, B, N), and the last one.
+
+    Reading it costs a forward sweep; it needs some √T of the memory (Griewank 1992 with one level).
+    """
+
+    stack: Stack
+    states: Array
+    last: Array
+    spacing: int
+
+    @property
+    def steps(self) -> int:
+        return self.stack.inputs.shape[1]
+
+    def segments(self, backwards: bool = False) -> Iterator[Segment]:
+        count = len(self.states)
+        for i in reversed(range(count)) if backwards else range(count):
+            yield self._segment(i)
+
+    def _segment(self, i: int) -> Segment:
+        start = i * self.spacing
+        return advance(self.stack, self.states[i], start, min(start + self.spacing, self.steps))
+
+    def at(self, times: Sequence[int]) -> Array:
+        wanted = {t: row for row, t in enumerate(times)}
+        found = np.empty((len(times), *self.last.shape), self.last.dtype)
+        if self.steps in wanted:
+            found[wanted.pop(self.steps)] = self.last
+        for i in sorted({(t - 1) // self.spacing for t in wanted}):
+            segment = self._segment(i)
+            for t in range(segment.start + 1, segment.stop + 1):
+                if t in wanted:
+                    found[wanted[t]] = segment.states[t - segment.start]
+        return found
+
+
+def forward(stack: Stack, checkpoints: bool = False) -> Whole | Checkpoints:
     """Run the stack from s_0 = 0 over its T steps."""
-    cell, w = stack.cell, stack.weights
     P, T, B, _ = stack.inputs.shape
-    G, N = len(cell.gates), w.V.shape[-1]
-    states = np.zeros((T + 1, cell.components, P, B, N), w.V.dtype)
-    net = np.empty((T, G + cell.spare, P, B, N), w.V.dtype)
-    for start in range(0, T, SEGMENT):
-        _project(stack, net, slice(start, min(start + SEGMENT, T)))
-    for k in range(T):
+    state = np.zeros((stack.cell.components, P, B, stack.weights.V.shape[-1]), stack.weights.V.dtype)
+    if not checkpoints:
+        whole = advance(stack, state, 0, T)
+        return Whole(whole.states, whole.net)
+    spacing = spacing_of(T)
+    kept = np.empty((math.ceil(T / spacing), *state.shape), state.dtype)
+    for i in range(len(kept)):
+        kept[i] = state
+        state = advance(stack, state, i * spacing, min((i + 1) * spacing, T)).states[-1]
+    return Checkpoints(stack, kept, state.copy(), spacing)
+
+
+def spacing_of(T: int) -> int:
+    """Steps between checkpoints: some √T, a multiple of SEGMENT."""
+    return SEGMENT * math.ceil(math.sqrt(T) / SEGMENT)
+
+
+def advance(stack: Stack, state: Array, start: int, stop: int) -> Segment:
+    """The steps start+1 … stop from the state before them; ``start`` is a multiple of SEGMENT."""
+    cell, w = stack.cell, stack.weights
+    _, P, B, N = state.shape
+    states = np.empty((stop - start + 1, *state.shape), state.dtype)
+    states[0] = state
+    net = np.empty((stop - start, len(cell.gates) + cell.spare, P, B, N), state.dtype)
+    for first in range(start, stop, SEGMENT):
+        last = min(first + SEGMENT, stop)
+        _project(stack, net[first - start : last - start], slice(first, last))
+    for k in range(stop - start):
         cell.step(w, net[k], states[k], states[k + 1])
-    return Tape(states, net)
+    return Segment(start, states, net)
 
 
 def _project(stack: Stack, net: Array, steps: slice) -> None:
@@ -142,7 +161,7 @@ def _project(stack: Stack, net: Array, steps: slice) -> None:
     if w.b is not None:
         product += w.b
     G, _, _, N = product.shape
-    net[steps, :G] = product.reshape(G, P, C, B, N).transpose(2, 0, 1, 3, 4)
+    net[:, :G] = product.reshape(G, P, C, B, N).transpose(2, 0, 1, 3, 4)
 
 
 def overflow_step(tape: Tape) -> NDArray[np.int64]:
@@ -150,9 +169,11 @@ def overflow_step(tape: Tape) -> NDArray[np.int64]:
 
     A state that has overflowed stays so: the last one tells whether to search.
     """
-    P = tape.states.shape[2]
-    steps = np.zeros(P, np.int64)
-    for p in np.flatnonzero(~np.isfinite(tape.states[-1]).all(axis=(0, 2, 3))):
-        finite = np.isfinite(tape.states[:, :, p]).all(axis=(1, 2, 3))
-        steps[p] = int(np.argmin(finite))
+    steps = np.zeros(tape.last.shape[1], np.int64)
+    lost = np.flatnonzero(~np.isfinite(tape.last).all(axis=(0, 2, 3)))
+    for segment in tape.segments() if len(lost) else ():
+        for p in lost[steps[lost] == 0]:
+            finite = np.isfinite(segment.states[:, :, p]).all(axis=(1, 2, 3))
+            if not finite.all():
+                steps[p] = segment.start + int(np.argmin(finite))
     return steps

@@ -25,17 +25,19 @@ class Shard:
     probes: tuple[str, ...]
     seconds: float
     memory: int
+    checkpoints: bool = False
+    """Whether the tape is made again by parts, to stay within the memory of a worker."""
 
     @classmethod
-    def of(cls, points: Sequence[Point], probes: Sequence[str]) -> Shard:
+    def of(cls, points: Sequence[Point], probes: Sequence[str], checkpoints: bool = False) -> Shard:
         """A shard of these points, which have one shape; its name is the hash of what it holds."""
         text = "\n".join([f"{KERNEL_VERSION} {','.join(probes)}", *(p.point_id for p in points)])
         name = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         seconds, memory = (
             len(points) * cost.seconds(points[0], probes),
-            len(points) * cost.memory(points[0], probes),
+            len(points) * cost.memory(points[0], probes, checkpoints),
         )
-        return cls(name, tuple(points), tuple(probes), seconds, cost.base_memory() + memory)
+        return cls(name, tuple(points), tuple(probes), seconds, cost.base_memory() + memory, checkpoints)
 
     @property
     def file(self) -> str:
@@ -99,7 +101,7 @@ def compute(shard: Shard) -> tuple[dict[str, Row], dict[str, str]]:
     while pending:
         points = pending.pop()
         try:
-            measured = run([Task(p) for p in points], shard.probes)
+            measured = run([Task(p) for p in points], shard.probes, shard.checkpoints)
         except Exception as problem:  # any exception of one point must not take its neighbours along
             if len(points) > 1:
                 half = len(points) // 2

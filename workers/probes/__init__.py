@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from ..cells import CELLS
 from ..errors import InvalidPoint, nearest
 from .base import Column, Probe, Swept
 from .curves import CURVES
@@ -33,14 +34,22 @@ def scalar_columns() -> tuple[Column, ...]:
     return tuple(c for c in (*BASE_COLUMNS, *probes) if not c.type.startswith("list"))
 
 
-def check_probes(names: Iterable[str]) -> tuple[str, ...]:
-    """The probes asked for, each once, in the registry's order. Raises InvalidPoint for an unknown one."""
+def check_probes(names: Iterable[str], cells: Iterable[str] = ()) -> tuple[str, ...]:
+    """The probes asked for, each once, in the registry's order.
+
+    Raises InvalidPoint for an unknown one, and for one that none of the ``cells`` can have.
+    """
     given = [names] if isinstance(names, str) else list(names)
     for name in given:
         if name not in PROBES:
             raise InvalidPoint(f"no probe is called {name!r}: {nearest(name, PROBES)}")
     if not given:
         raise InvalidPoint(f"no probe is asked for: give some of {', '.join(PROBES)}")
+    kinds = [CELLS[cell] for cell in dict.fromkeys(cells)]
+    for name in given:
+        reasons = [PROBES[name].lacking(kind) for kind in kinds]
+        if reasons and all(reasons):
+            raise InvalidPoint(f"probe {name!r}: {reasons[0]}")
     return tuple(name for name in PROBES if name in given)
 
 

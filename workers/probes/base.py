@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..adjoint import Backward
+from ..cells import Cell
 from ..outputs import Outputs
-from ..tape import Stack, Tape
+from ..stack import Stack
+from ..tape import Tape
 
 
 @dataclass(frozen=True)
@@ -35,20 +37,74 @@ class Swept:
     backward: Backward
     nominal: NDArray[np.float64]
 
+    @property
+    def columns(self) -> int:
+        """How many batch columns the probes of Jacobians look at: the first four, or what there is."""
+        return min(self.stack.inputs.shape[2], JACOBIAN_COLUMNS)
+
+
+JACOBIAN_COLUMNS = 4
 
 Values = Mapping[str, NDArray[Any]]
 """Column name -> one value, or one list (P, n), a point; NaN in a scalar column becomes null."""
 
 
+class Sizes(NamedTuple):
+    """The sizes of a point: steps, columns, units, inputs, outputs, loss times, net-input blocks, state blocks;
+    ``recurrent`` net-input blocks have an (N, N) matrix."""
+
+    T: int
+    B: int
+    N: int
+    M: int
+    K: int
+    R: int
+    G: int
+    components: int
+    recurrent: int
+
+    @property
+    def S(self) -> int:
+        """Width of the state."""
+        return self.components * self.N
+
+    @property
+    def columns(self) -> int:
+        """Batch columns of the probes of Jacobians."""
+        return min(self.B, JACOBIAN_COLUMNS)
+
+    def down(self, rows: float, columns: int) -> Work:
+        """Taking a bundle of so many rows a column down the whole tape."""
+        flops = 2.0 * self.N * self.N * self.recurrent * rows * columns * self.T
+        elements = self.T * columns * self.N * (self.G + self.components) * (1 + rows / 3)
+        return Work(flops, elements, self.T)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What something costs a point: floating-point operations in products, elements through a nonlinearity,
+    steps of NumPy calls (shared by a stack), factorisations of (S, S) matrices; and bytes at its peak."""
+
+    flops: float = 0.0
+    elements: float = 0.0
+    steps: float = 0.0
+    factorisations: float = 0.0
+    bytes: float = 0.0
+
+
 @dataclass(frozen=True)
 class Probe:
-    """A measured quantity or a family of them. ``cost`` is its share of the time of the two sweeps."""
+    """A measured quantity or a family of them.
+
+    ``cost`` is what it costs beside the two sweeps. ``lacking`` says why a cell cannot have it, None where it can.
+    """
 
     name: str
     doc: str
     columns: tuple[Column, ...]
     measure: Callable[[Swept], Values]
-    cost: float
+    cost: Callable[[Sizes], Work]
+    lacking: Callable[[type[Cell]], str | None] = lambda cell: None
 
 
 def grid(last: int) -> NDArray[np.int64]:

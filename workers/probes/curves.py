@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..activations import ln_logistic
 from ..curves import Curve, curve, decay, first_below, last_above
-from .base import Column, Probe, Swept, Values, grid
+from .base import Column, Probe, Swept, Values, Work, grid
 
 _LEVELS = {"half_life": 0.5, "horizon_10": 0.1, "horizon_1": 0.01}
 _LN = "ln ratio to lag 0"
@@ -130,13 +130,13 @@ def _read_off(mean: NDArray[np.float64]) -> dict[str, NDArray]:
 
 def _gate_product(swept: Swept) -> NDArray[np.float64]:
     """Mean over loss times, columns and units of Σ ln f_i, i from t − ℓ + 1 to t: (P, L+1)."""
-    times, net = swept.stack.loss_times, swept.tape.net
-    gate = swept.stack.cell.keep_gate
-    T, _, P, B, N = net.shape
+    times, gate = swept.stack.loss_times, swept.stack.cell.keep_gate
+    P, T, B, _ = swept.stack.inputs.shape
     sums = np.zeros((P, T + 1))
-    for k in range(T):  # one step at a time: the gates of a long tape would not fit beside it
-        ln = ln_logistic(np.ascontiguousarray(net[k, gate])).astype(np.float64)
-        sums[:, k + 1] = sums[:, k] + ln.reshape(P, B * N).sum(axis=-1) / (B * N)
+    for segment in swept.tape.segments():
+        for k, net in enumerate(segment.net, segment.start):  # a long tape's gates would not fit beside it
+            ln = ln_logistic(np.ascontiguousarray(net[gate])).astype(np.float64)
+            sums[:, k + 1] = sums[:, k] + ln.reshape(P, -1).sum(axis=-1) / (B * net.shape[-1])
     t, lags = np.array(times)[:, None], np.arange(times[-1])
     reached = t - lags >= 1
     ratios = sums[:, t] - sums[:, np.maximum(t - lags, 0)]
@@ -152,5 +152,5 @@ CURVES = Probe(
     "error terms and adjoints by lag, the bound, horizons, decay rate and realised γ",
     (*_SCALARS, *_LISTS),
     measure,
-    cost=0.1,
+    cost=lambda s: Work(elements=0.4 * s.R * s.T * s.B, bytes=64.0 * min(s.T * s.R * s.B, 1 << 20)),
 )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .base import Column, Probe, Swept, Values
+from .base import Column, Probe, Swept, Values, Work
 
 ARRAYS = ("U", "W", "b", "a", "V", "d")
 
@@ -27,5 +27,5 @@ GRADIENTS = Probe(
         for name in ARRAYS
     ),
     measure,
-    cost=0.02,
+    cost=lambda s: Work(elements=0.2 * s.G * s.N * (s.N + s.M)),
 )

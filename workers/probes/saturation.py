@@ -6,18 +6,19 @@ for the GRU tanh'(z_n). The linear loop has f' = 1.
 
 import numpy as np
 
-from .base import Column, Probe, Swept, Values, grid
+from .base import Column, Probe, Swept, Values, Work, grid
 
 
 def measure(swept: Swept) -> Values:
     """Means over columns and units of f' and of ln f', by step t = 1 … T, and of f' over all steps."""
-    T, P = swept.tape.net.shape[0], swept.tape.net.shape[2]
+    P, T = swept.stack.inputs.shape[:2]
     mean, ln_mean = np.empty((P, T)), np.empty((P, T))
-    for k in range(T):
-        f, z = swept.stack.cell.squashed(swept.tape.net[k : k + 1], swept.tape.states[k + 1 : k + 2])
-        z = np.ascontiguousarray(z[0])
-        for target, values in ((mean, f.derivative(z)), (ln_mean, f.ln_derivative(z))):
-            target[:, k] = values.astype(np.float64).reshape(P, -1).mean(axis=-1)
+    for segment in swept.tape.segments():
+        for c, net in enumerate(segment.net):
+            f, z = swept.stack.cell.squashed(net[None], segment.states[c + 1 : c + 2])
+            z = np.ascontiguousarray(z[0])
+            for target, values in ((mean, f.derivative(z)), (ln_mean, f.ln_derivative(z))):
+                target[:, segment.start + c] = values.astype(np.float64).reshape(P, -1).mean(axis=-1)
     steps = grid(T)[1:]
     return {
         "saturation": mean.mean(axis=-1),
@@ -39,5 +40,5 @@ SATURATION = Probe(
         Column("ln_saturation_curve", "list<float64>", "ln", "mean ln f' by step, over columns and units"),
     ),
     measure,
-    cost=0.15,
+    cost=lambda s: Work(elements=0.5 * s.T * s.B * s.N, steps=0.5 * s.T),
 )

@@ -1,0 +1,86 @@
+"""The way down the tape: the local derivatives of every step, the later ones first, for any bundle of rows.
+
+Everything that is measured backwards is a bundle of adjoint rows taken down by ``back``: one row for the last
+loss, a row joining at every loss time, N unit rows for a Jacobian product, random ones for a calibration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .cells.base import Array, Chunk
+from .scale import Bundle
+from .stack import Stack
+from .tape import Tape
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """C consecutive steps: ``start`` (from 0) to ``stop``, states before and after them (components, C, P, B, N),
+    what W multiplies there (P, C, B, M), and the cell's local derivatives, each (C, …) or None."""
+
+    start: int
+    stop: int
+    before: Array
+    after: Array
+    drive: Array
+    local: tuple[Any, ...]
+
+    def steps(self) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """Every step k (from 1) with its local derivatives, the last one first."""
+        for c in reversed(range(self.stop - self.start)):
+            yield self.start + c + 1, tuple(None if part is None else part[c] for part in self.local)
+
+    def state(self, t: int) -> Array:
+        """The state behind step t of the stretch: (components, P, B, N)."""
+        return self.after[:, t - 1 - self.start]
+
+    def chunk(self, delta: Array) -> Chunk:
+        """Its steps with error terms (G + extra, P, C, B, N), for sums over time."""
+        return Chunk(delta, self.before, self.drive, self.local)
+
+
+def descent(stack: Stack, tape: Tape, columns: int | None = None) -> Iterator[Stretch]:
+    """The stretches of a tape from its end to its beginning; of the first ``columns`` batch columns only."""
+    size, drive = stretch_steps(stack), stack.drive[:, :, :columns]
+    for segment in tape.segments(backwards=True):
+        part = segment if columns is None else segment.columns(columns)
+        for first in reversed(range(0, len(part.net), size)):
+            last = min(first + size, len(part.net))
+            before, after = part.states[first:last], part.states[first + 1 : last + 1]
+            local = stack.cell.local(stack.weights, part.net[first:last], before, after)
+            start, stop = segment.start + first, segment.start + last
+            yield Stretch(
+                start, stop, before.swapaxes(0, 1), after.swapaxes(0, 1), drive[:, start:stop], local
+            )
+
+
+def stretch_steps(stack: Stack) -> int:
+    """Steps whose local derivatives are made at once and whose gradients are one product: some 256 columns.
+
+    A power of two, so that stretches end where the tape's segments do.
+    """
+    return 1 << (max(1, min(64, 256 // stack.inputs.shape[2])).bit_length() - 1)
+
+
+def back(stack: Stack, bundle: Bundle, local: tuple[Any, ...]) -> tuple[Bundle, Bundle]:
+    """One step down: λ_{k−1} and the error terms δ_k of a bundle λ_k. Its rows should be in the safe range."""
+    step = stack.cell.step_adjoint(stack.weights, local, bundle.value)
+    delta, adjoint = (
+        bundle.exponent if shift is None else bundle.exponent + shift[:, None]
+        for shift in (step.delta_shift, step.adjoint_shift)
+    )
+    return Bundle(step.adjoint, adjoint), Bundle(step.delta, delta)
+
+
+def unit_rows_of_state(stack: Stack, columns: int) -> Bundle:
+    """An identity: S = components·N rows e_i a column, as a bundle (components, P, S, columns, N)."""
+    P, N, components = len(stack.points), stack.weights.V.shape[-1], stack.cell.components
+    eye = np.eye(components * N, dtype=stack.weights.V.dtype).reshape(components * N, components, N)
+    value = np.empty((components, P, components * N, columns, N), eye.dtype)
+    value[...] = eye.transpose(1, 0, 2)[:, None, :, None]
+    return Bundle(value, np.zeros((P, components * N, columns), np.int64))

@@ -1,0 +1,121 @@
+"""A stack: points of one shape side by side, as arrays; and how a point's arrays are drawn.
+
+A stack is P points of one shape. Sizes: T steps, B columns, N units, M inputs, K outputs, G net-input blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cells import CELLS, Cell
+from .cells.base import Weights
+from .inputs import INPUTS, TARGETS
+from .losses import LOSSES, Loss
+from .points import Point
+from .weights import read_out
+
+Array = NDArray[np.floating]
+
+
+def make_cell(point: Point) -> Cell:
+    """The cell of a point, with its activation and reset convention."""
+    return CELLS[point.cell](point.activation, point.reset)
+
+
+def draw_parameters(point: Point) -> dict[str, NDArray[np.float64]]:
+    """Every trained array of a point as its laws have it, in float64. Raises Unreachable."""
+    arrays = make_cell(point).draw(point)
+    K, N = point.output_size, point.hidden_size
+    return arrays | {"V": read_out(point.seed, K, N), "d": np.zeros(K)}
+
+
+def draw_inputs(point: Point) -> NDArray[np.float64]:
+    """The driving sequence x (T, B, M) of a point, in float64."""
+    shape = (point.length, point.batch_size, point.input_size)
+    return INPUTS[point.input](point.seed, shape) * point.input_scale
+
+
+def draw_targets(point: Point) -> NDArray:
+    """Labels at every step: y (T, B, K), or classes (T, B)."""
+    return TARGETS[point.target](point.seed, point.length, point.batch_size, point.output_size)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """P points of one shape as arrays: ``weights``, inputs (P, T, B, M), labels at the R loss times.
+
+    ``labels`` is (P, R, B, K) or, for classes, (P, R, B). ``loss_times`` are the steps t, ascending, from 1.
+    """
+
+    points: tuple[Point, ...]
+    cell: Cell
+    loss: Loss
+    weights: Weights
+    inputs: Array
+    labels: NDArray
+    loss_times: tuple[int, ...]
+
+    @cached_property
+    def drive(self) -> Array:
+        """What W multiplies, (P, T, B, M)."""
+        return self.cell.drive(self.inputs)
+
+    def with_losses(self, times: Sequence[int]) -> Stack:
+        """The same stack with a loss at these steps instead."""
+        return replace(self, labels=_labels(self.points, times), loss_times=tuple(times))
+
+
+def stack(
+    points: Sequence[Point],
+    parameters: list[dict[str, NDArray]],
+    inputs: list[NDArray],
+    loss_times: tuple[int, ...],
+) -> Stack:
+    """Points of one shape side by side, with their arrays cast to the points' dtype.
+
+    ``loss_times`` may stand for others than the points' own where a state overflows before them; the inputs
+    may then be shorter than T as well.
+    """
+    first, cell = points[0], make_cell(points[0])
+    dtype, N, G = np.dtype(first.dtype), first.hidden_size, len(cell.gates)
+    P = len(points)
+
+    def column(name: str) -> Array | None:
+        if name not in parameters[0]:
+            return None
+        return np.stack([np.asarray(p[name], dtype) for p in parameters])
+
+    U, W, b, a, V, d = (column(name) for name in ("U", "W", "b", "a", "V", "d"))
+    assert W is not None
+    assert V is not None
+    assert d is not None
+    weights = Weights(
+        V=V,
+        d=d[:, None],
+        W=_by_block(W, G),
+        U=None if U is None else _by_block(U, G),
+        b=None if b is None else np.ascontiguousarray(b.reshape(P, G, 1, N).swapaxes(0, 1)),
+        a=None if a is None else a.reshape(P, 1, 1),
+        leak=None if first.leak is None else np.array([p.leak for p in points], dtype).reshape(P, 1, 1),
+    )
+    x = np.stack([np.asarray(one, dtype) for one in inputs])
+    labels = _labels(points, loss_times)
+    return Stack(tuple(points), cell, LOSSES[first.loss], weights, x, labels, loss_times)
+
+
+def _labels(points: Sequence[Point], times: Sequence[int]) -> NDArray:
+    """Labels at these steps: (P, R, B, K) in the points' dtype, or classes (P, R, B)."""
+    rows = [t - 1 for t in times]
+    labels = np.stack([draw_targets(p)[rows] for p in points])
+    return labels.astype(points[0].dtype) if labels.dtype.kind == "f" else labels
+
+
+def _by_block(matrix: Array, G: int) -> Array:
+    """(P, G·N, L) -> (G, P, N, L), contiguous."""
+    P, rows, L = matrix.shape
+    return np.ascontiguousarray(matrix.reshape(P, G, rows // G, L).swapaxes(0, 1))
