@@ -65,8 +65,11 @@ def adding_sequences(values: Float, marks: Ints, form: str) -> Sequences:
 def adding(rng: np.random.Generator, T: int, B: int, form: str = "sum") -> Sequences:
     """Values and marks as the form's authors draw them: one mark a half, or, in 1997, one of the first ten
     pairs and another of the first T/2 − 1. Raises ValueError below T = 4 (1997: 24)."""
-    if T < (24 if form == "1997" else 4):
-        raise ValueError(f"T = {T}: the adding problem of form {form!r} needs more steps; give at least 24")
+    least = 24 if form == "1997" else 4
+    if least > T:
+        raise ValueError(
+            f"T = {T}: the adding problem of form {form!r} needs more steps; give at least {least}"
+        )
     rule = ADDING[form]
     values = rng.uniform(rule.low, rule.high, (T, B))
     if form == "1997":

@@ -38,6 +38,7 @@ class Entry(NamedTuple):
 class Check:
     """One line of the scorecard."""
 
+    subject: str
     name: str
     value: float
     reference: float
@@ -119,6 +120,4 @@ def straight(point: Point, ln_gamma: float, tolerance: float, **given: Any) -> F
     ratios = one.ln_norms[0, :-1] - one.ln_norms[0, -1]
     behind = lags(point.length)[:-1, None]
     apart = np.abs(ratios - behind * ln_gamma) / behind
-    return Finding(
-        float(ratios[0, 0]), float(behind[0, 0] * ln_gamma), float(np.max(apart)), tolerance
-    )
+    return Finding(float(ratios[0, 0]), float(behind[0, 0] * ln_gamma), float(np.max(apart)), tolerance)

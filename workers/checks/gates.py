@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
 from ..cells import CELLS
+from ..descent import back, descent, unit_rows_of_state
 from ..kernel import Task, numerics
 from ..measure import trace
 from ..points import Point
-from ..tape import forward, stack
+from ..stack import stack
+from ..tape import forward
 from . import textbook
-from .base import Finding, absolute, arrays, error_terms, relative, row, straight, worst
+from .base import Finding, Float, absolute, arrays, error_terms, relative, row, straight, worst
 
 
 def lstm_without_recurrence() -> Finding:
@@ -89,31 +91,29 @@ def gru_conventions_agree() -> Finding:
 
 
 def block_jacobians() -> Finding:
-    """∂s_t/∂s_{t−1} of every gated cell, all blocks: the adjoint step of the engine on S unit rows, at each step of a
-    tape, against complex step on the textbook's equations."""
+    """∂s_t/∂s_{t−1} of every gated cell, all blocks at once: the engine's adjoint step on S unit rows, at each step
+    of a tape, against complex step on the textbook's equations."""
     gated = tuple(name for name, cell in CELLS.items() if "recurrent_gain" in cell.parameters)
     findings = []
     for variant in textbook.variants(gated):
         point = Point(**variant, length=6, hidden_size=4, input_size=3, batch_size=2, gamma=0.8, seed=3)
         one = trace(point)
-        for k in (2, 5):
-            findings.append(arrays(_jacobian(point, k), textbook.jacobian(one, k), 1e-13))
+        findings += [arrays(found, textbook.jacobian(one, k), 1e-13) for k, found in _jacobians(point)]
     return worst(findings)
 
 
-def _jacobian(point: Point, k: int) -> Any:
-    """∂s_k/∂s_{k−1} (B, S, S) as the engine has it."""
+def _jacobians(point: Point) -> Iterator[tuple[int, Float]]:
+    """Every step k, and ∂s_k/∂s_{k−1} (B, S, S) as the engine has it."""
     task = Task(point)
+    B = point.batch_size
     with numerics():
         whole = stack([point], [task.all_parameters()], [task.all_inputs()], (point.length,))
-        tape = forward(whole)
-        cell, C, N, B = whole.cell, whole.cell.components, point.hidden_size, point.batch_size
-        local = cell.local(whole.weights, tape.net[k - 1 : k], tape.states[k - 1 : k], tape.states[k : k + 1])
-        one = tuple(None if factor is None else factor[0] for factor in local)
-        unit = np.eye(C * N).reshape(C * N, C, N).transpose(1, 0, 2)  # row of s_k, component, unit
-        rows = np.ascontiguousarray(np.broadcast_to(unit[:, None, :, None], (C, 1, C * N, B, N)))
-        back = cell.step_adjoint(whole.weights, one, rows).adjoint
-    return back[:, 0].transpose(2, 1, 0, 3).reshape(B, C * N, C * N)
+        unit = unit_rows_of_state(whole, B)
+        for stretch in descent(whole, forward(whole)):
+            for k, local in stretch.steps():
+                rows = back(whole, unit, local)[0].value[:, 0]  # (components, S, B, N)
+                S = rows.shape[1]
+                yield k, rows.transpose(2, 1, 0, 3).reshape(B, S, S).astype(np.float64)
 
 
 def full_gradient_beats_gate_product() -> Finding:

@@ -155,7 +155,9 @@ def sign_flips() -> Finding:
     flip = np.array([1.0, -1.0, -1.0, 1.0, -1.0, 1.0])
     signs = {"U": np.outer(flip, flip), "W": flip[:, None], "b": flip, "V": flip, "d": np.ones(4)}
     other = trace(point, parameters={name: a * signs[name] for name, a in one.parameters.items()})
-    same = [arrays(other.gradients[n] * sign, one.gradients[n], 1e-13) for n, sign in signs.items() if n != "b"]
+    same = [
+        arrays(other.gradients[n] * sign, one.gradients[n], 1e-13) for n, sign in signs.items() if n != "b"
+    ]
     return worst([*same, relative(other.loss, one.loss, 1e-13)])
 
 

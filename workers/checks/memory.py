@@ -19,7 +19,9 @@ def normal_steps() -> Finding:
     quantiles = np.array([NormalDist().inv_cdf((j + 0.5) / B) for j in range(B)])
     findings = []
     for t in (100, 1000):
-        point, own = one_unit({"W": 1.0, "V": 1.0}, cell="memory", activation="identity", gamma=1.0, length=t, batch_size=B)
+        point, own = one_unit(
+            {"W": 1.0, "V": 1.0}, cell="memory", activation="identity", gamma=1.0, length=t, batch_size=B
+        )
         own["a"] = np.float64(1.0)
         x = np.broadcast_to(quantiles / math.sqrt(t), (t, B))[..., None]
         found = row(point, parameters=own, inputs=x, probes=["saturation"])["saturation_curve"][-1]
@@ -32,7 +34,9 @@ def logistic_steps() -> Finding:
     the mean of c_t exactly t/2 over pairs of opposite inputs. t = 1,000, where sech² is 1e−434."""
     T = 1000
     half = np.random.default_rng(17).standard_normal((T, 50, 1))
-    point, own = one_unit({"W": 1.0, "V": 1.0, "a": 1.0}, cell="memory", activation="logistic", length=T, batch_size=100)
+    point, own = one_unit(
+        {"W": 1.0, "V": 1.0, "a": 1.0}, cell="memory", activation="logistic", length=T, batch_size=100
+    )
     found = row(point, parameters=own, inputs=np.concatenate([half, -half], axis=1), probes=["saturation"])
     return relative(found["ln_saturation_curve"][-1], math.log(4) - T, 5e-3)
 

@@ -56,7 +56,13 @@ def single_precision() -> Finding:
     float32 has it. The error is a lag's."""
     gamma = float(np.float32(0.9))
     point = Point(
-        activation="identity", weights="ring", gamma=gamma, length=5001, hidden_size=8, input="zero", dtype="float32"
+        activation="identity",
+        weights="ring",
+        gamma=gamma,
+        length=5001,
+        hidden_size=8,
+        input="zero",
+        dtype="float32",
     )
     return straight(point, math.log(gamma), 1e-7)
 
@@ -67,17 +73,27 @@ def single_against_double() -> Finding:
         trace(Point(length=1000, hidden_size=16, batch_size=2, gamma=1.3, dtype=dtype)).ln_norms[0]
         for dtype in ("float32", "float64")
     )
-    apart = np.abs((single - single[-1]) / (double - double[-1] + (double == double[-1])) - (double != double[-1]))
+    apart = np.abs(
+        (single - single[-1]) / (double - double[-1] + (double == double[-1])) - (double != double[-1])
+    )
     return Finding(float(single[0, 0]), float(double[0, 0]), float(apart[:-100].max()), 1e-4)
 
 
 def far_apart_rows() -> Finding:
-    """Two loss times whose rows differ by 1e+600 in scale: γ = 4 over 1,000 lags. Each row's own ratio is exact."""
-    T = 1000
-    one = trace(
-        Point(activation="identity", gamma=4.0, length=T, loss_times="2", hidden_size=8, input="zero", batch_size=1)
+    """Two loss times whose rows are 1e+602 apart: γ = 4 over 2,000 lags. Each row's own ratio is exact, whatever
+    the other one's scale."""
+    point = Point(
+        activation="identity",
+        gamma=4.0,
+        length=2000,
+        loss_times="2",
+        hidden_size=8,
+        input="zero",
+        batch_size=1,
     )
+    one = trace(point)
     ratios = [float(one.ln_norms[r, 0, 0] - one.ln_norms[r, t - 1, 0]) for r, t in enumerate(one.loss_times)]
     return worst(
-        absolute(ratio, (t - 1) * math.log(4.0), 1e-14 * t) for ratio, t in zip(ratios, one.loss_times, strict=True)
+        absolute(ratio, (t - 1) * math.log(4.0), 1e-14 * t)
+        for ratio, t in zip(ratios, one.loss_times, strict=True)
     )

@@ -113,7 +113,15 @@ def gaussian_growth() -> Finding:
 def _eigenvalues() -> NDArray[np.complexfloating]:
     """Of U of 8 networks of 256 units with gain one, (8, 256)."""
     points = [
-        Point(weights="gaussian", gamma_kind="gain", gamma=1.0, hidden_size=256, length=2, batch_size=1, seed=seed)
+        Point(
+            weights="gaussian",
+            gamma_kind="gain",
+            gamma=1.0,
+            hidden_size=256,
+            length=2,
+            batch_size=1,
+            seed=seed,
+        )
         for seed in range(8)
     ]
     return np.array([np.linalg.eigvals(trace(point).parameters["U"]) for point in points])

@@ -23,8 +23,8 @@ from ..adjoint import backward
 from ..kernel import numerics
 from ..outputs import read
 from ..points import Point
-from ..tape import forward, stack
-from .base import Finding
+from ..stack import stack
+from ..tape import forward
 
 Arrays = dict[str, NDArray[np.float64]]
 TOGETHER = 10
@@ -68,7 +68,14 @@ def lstm(
 ) -> Learner:
     """P networks of the LSTM of 1997, weights uniform in ±width, with the paper's scales (see above)."""
     point = Point(
-        cell="lstm_1997", gamma=1.0, length=T, hidden_size=N, input_size=M, output_size=K, batch_size=B, loss=loss
+        cell="lstm_1997",
+        gamma=1.0,
+        length=T,
+        hidden_size=N,
+        input_size=M,
+        output_size=K,
+        batch_size=B,
+        loss=loss,
     )
     half = np.repeat([1.0, 1.0, 0.5], N)[:, None]
     read_out = 0.25 if loss == "squared" else 1.0
