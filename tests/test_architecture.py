@@ -110,6 +110,7 @@ OWNERS = {
     "sqlalchemy": ("service.",),
     "alembic": ("service.",),
     "matplotlib": ("analysis.",),
+    "scipy": ("workers.",),
     "jinja2": ("analysis.",),
     "pandas": ("service.", "analysis.", "<face>"),
     "typer": ("<face>",),

@@ -95,13 +95,28 @@ def test_beside_points_that_overflow_die_or_saturate(dtype):
     assert bits(points) == [bits([point])[0] for point in points]
 
 
+def probes_of(cell):
+    """Every probe that the cell can have."""
+    return [name for name, probe in PROBES.items() if probe.lacking(CELLS[cell]) is None]
+
+
+@pytest.mark.parametrize("shape", SHAPES[:4], ids=lambda s: f"N{s['hidden_size']}-T{s['length']}")
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_probe_alone_and_in_a_stack(cell, shape):
+    points, every = company(cell, **shape), probes_of(cell)
+    alone = [bits([point], probes=every)[0] for point in points]
+    assert bits(points, probes=every) == alone
+    assert bits(points[::-1], probes=every) == alone[::-1]
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_probe_never_changes_the_bits_of_another(cell, dtype):
     shape = dict(length=14, hidden_size=5, batch_size=3, loss_times="2", dtype=dtype)
     points = [Point(cell=cell, seed=seed, **shape) for seed in range(3)]
-    whole = bits(points)
-    for name in PROBES:
+    every = probes_of(cell)
+    whole = bits(points, probes=every)
+    for name in every:
         for found, wanted in zip(bits(points, probes=(name,)), whole, strict=True):
             assert found == {column: wanted[column] for column in found}
             assert {column.name for column in PROBES[name].columns} <= set(found)

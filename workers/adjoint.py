@@ -86,13 +86,15 @@ class LossRows:
         return np.where(rows.value.any(axis=(0, -1)), exponent, DEAD)
 
 
-def backward(stack: Stack, tape: Tape, outputs: Outputs, error_terms: Rows | None = None) -> Backward:
-    """Sweep from T down to step 1.
+def backward(
+    stack: Stack, tape: Tape, outputs: Outputs, error_terms: Rows | None = None, norms_only: bool = False
+) -> Backward:
+    """Sweep from T down to step 1; with ``norms_only`` there are no gradients but those of the read-out.
 
     ``error_terms(k, unit)``, if given, is called at every step (from 0) with the unit vectors (G, P, Q, B, N) of
     the rows that have joined, last loss time first.
     """
-    sweep = _Sweep(stack, outputs, error_terms)
+    sweep = _Sweep(stack, outputs, error_terms, norms_only)
     for stretch in descent(stack, tape):
         sweep.take(stretch)
     norms = (_by_point(sweep.ln_delta), _by_point(sweep.ln_adjoint))
@@ -107,8 +109,8 @@ def _by_point(norms: NDArray[np.float64]) -> NDArray[np.float64]:
 class _Sweep:
     """One pass down the tape; ``total`` is the sum of the loss rows, for the gradients."""
 
-    def __init__(self, stack: Stack, outputs: Outputs, error_terms: Rows | None) -> None:
-        self.stack, self.error_terms = stack, error_terms
+    def __init__(self, stack: Stack, outputs: Outputs, error_terms: Rows | None, norms_only: bool) -> None:
+        self.stack, self.error_terms, self.norms_only = stack, error_terms, norms_only
         self.rows = LossRows(stack, outputs)
         self.total: Bundle | None = None
         P, T, B, _ = stack.inputs.shape
@@ -125,12 +127,13 @@ class _Sweep:
         exponent = np.full((P, C, B), DEAD, np.int64)
         for k, local in stretch.steps():
             row = self.rows.join(k, stretch.state(k))
-            if row is not None and len(self.stack.loss_times) > 1:
+            if row is not None and len(self.stack.loss_times) > 1 and not self.norms_only:
                 self.total = row if self.total is None else self.total.plus(row)
             if self.rows.bundle is not None:
                 c = k - 1 - stretch.start
                 delta[:, :, c], exponent[:, c] = self._step(k - 1, self.rows.bundle, local)
-        self.gradients.add(stretch.chunk(delta), exponent)
+        if not self.norms_only:
+            self.gradients.add(stretch.chunk(delta), exponent)
 
     def _step(self, k: int, bundle: Bundle, local: tuple) -> tuple[Array, Exponents]:
         """Down step k (from 0): the error terms (G + extra, P, B, N) of the whole loss, and their exponents."""

@@ -34,14 +34,14 @@ def curve(ln_norms: Float, loss_times: tuple[int, ...], lags: NDArray[np.int64])
     block = max(1, _BLOCK // (R * B))
     for first in range(0, L + 1, block):
         some = np.arange(first, min(first + block, L + 1))
-        ratios = _ratios(ln_norms, loss_times, some)
-        mean[:, some] = _live_mean(ratios)
+        values = ratios(ln_norms, loss_times, some)
+        mean[:, some] = live_mean(values)
         wanted = (lags >= first) & (lags <= some[-1])
-        quantiles[:, :, wanted] = _live_quantiles(ratios[:, lags[wanted] - first])
+        quantiles[:, :, wanted] = live_quantiles(values[:, lags[wanted] - first])
     return Curve(mean, quantiles)
 
 
-def _ratios(ln_norms: Float, loss_times: tuple[int, ...], lags: NDArray[np.int64]) -> Float:
+def ratios(ln_norms: Float, loss_times: tuple[int, ...], lags: NDArray[np.int64]) -> Float:
     """ln ratio to lag 0 of every loss time and column, (P, lags, R·B); NaN where t < ℓ + 1 or the row is dead."""
     P, R, _, B = ln_norms.shape
     k = np.array(loss_times)[:, None] - 1 - lags  # (R, lags), as index
@@ -49,18 +49,19 @@ def _ratios(ln_norms: Float, loss_times: tuple[int, ...], lags: NDArray[np.int64
     values = ln_norms[:, rows, np.maximum(k, 0)]  # (P, R, lags, B)
     starts = ln_norms[:, rows, np.array(loss_times)[:, None] - 1]  # (P, R, 1, B)
     alive = (k >= 0)[None, :, :, None] & np.isfinite(values) & np.isfinite(starts)
-    ratios = np.where(alive, values - starts, np.nan)
-    return np.ascontiguousarray(ratios.transpose(0, 2, 1, 3)).reshape(P, len(lags), R * B)
+    relative = np.where(alive, values - starts, np.nan)
+    return np.ascontiguousarray(relative.transpose(0, 2, 1, 3)).reshape(P, len(lags), R * B)
 
 
-def _live_mean(ratios: Float) -> Float:
+def live_mean(ratios: Float) -> Float:
+    """Mean of the values that are not NaN: (…, n) -> (…); −inf where there is none."""
     alive = ~np.isnan(ratios)
     count = alive.sum(axis=-1)
     total = np.where(alive, ratios, 0.0).sum(axis=-1)
     return np.where(count > 0, total / np.maximum(count, 1), -np.inf)
 
 
-def _live_quantiles(ratios: Float) -> Float:
+def live_quantiles(ratios: Float) -> Float:
     """Linearly interpolated quantiles of the values that are not NaN: (…, n) -> (3, …)."""
     ordered = np.sort(ratios, axis=-1)
     count = (~np.isnan(ordered)).sum(axis=-1)

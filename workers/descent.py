@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from .cells.base import Array, Chunk
 from .scale import Bundle
 from .stack import Stack
@@ -75,12 +73,3 @@ def back(stack: Stack, bundle: Bundle, local: tuple[Any, ...]) -> tuple[Bundle, 
         for shift in (step.delta_shift, step.adjoint_shift)
     )
     return Bundle(step.adjoint, adjoint), Bundle(step.delta, delta)
-
-
-def unit_rows_of_state(stack: Stack, columns: int) -> Bundle:
-    """An identity: S = components·N rows e_i a column, as a bundle (components, P, S, columns, N)."""
-    P, N, components = len(stack.points), stack.weights.V.shape[-1], stack.cell.components
-    eye = np.eye(components * N, dtype=stack.weights.V.dtype).reshape(components * N, components, N)
-    value = np.empty((components, P, components * N, columns, N), eye.dtype)
-    value[...] = eye.transpose(1, 0, 2)[:, None, :, None]
-    return Bundle(value, np.zeros((P, components * N, columns), np.int64))

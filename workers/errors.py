@@ -2,7 +2,7 @@
 
 LonglagError
 ├── InvalidPoint (ValueError)   a parameter, probe or own array that cannot be
-├── Unreachable (ValueError)    a gamma that the cell's knob cannot reach
+├── Unreachable (ValueError)    a gamma that the cell's knob cannot reach, a critical point that is nowhere
 ├── TooLarge (MemoryError)      more memory than there is
 └── BadFile (OSError)           a record file that is missing, truncated or altered
 """
@@ -20,7 +20,7 @@ class InvalidPoint(LonglagError, ValueError):
 
 
 class Unreachable(LonglagError, ValueError):
-    """A gamma that this cell's knob cannot reach; the text gives the range that it can."""
+    """A gamma that this cell's knob cannot reach, or a critical point that is nowhere; the text gives the range."""
 
 
 class TooLarge(LonglagError, MemoryError):

@@ -14,13 +14,16 @@ from .cells.base import Array, Cell, Chunk, outer
 from .outputs import Outputs
 from .scale import DEAD, LN2, Exponents, add, rescaled, squared_norms, times_power
 
+Sums = dict[str, tuple[Array, Exponents]]
+"""By array: a sum (P, size) and the exponent of two (P,) that it lacks."""
+
 
 class Gradients:
     """∂L/∂θ of every trained array of a stack of P points, L averaged over the B columns."""
 
     def __init__(self, cell: Cell, B: int) -> None:
         self._cell, self._B = cell, B
-        self._sums: dict[str, tuple[Array, Exponents]] = {}
+        self.sums: Sums = {}
 
     def add_read_out(self, outputs: Outputs) -> None:
         """∂L/∂V = Σ (∂ℓ/∂ŷ) hᵀ and ∂L/∂d = Σ ∂ℓ/∂ŷ over loss times and columns."""
@@ -62,16 +65,16 @@ class Gradients:
     def _add(self, name: str, part: Array, exponent: Exponents) -> None:
         flat, moved = rescaled(part.reshape(1, len(part), -1), np.ones(len(part), np.bool_))
         flat, exponent = flat[0], np.where(flat[0].any(axis=-1), exponent + moved, DEAD)
-        if name in self._sums:
-            value, scale = add(*self._sums[name], flat, exponent)
-            self._sums[name] = value, scale
+        if name in self.sums:
+            value, scale = add(*self.sums[name], flat, exponent)
+            self.sums[name] = value, scale
         else:
-            self._sums[name] = flat, exponent
+            self.sums[name] = flat, exponent
 
     def ln_norms(self) -> dict[str, NDArray[np.float64]]:
         """ln‖∂L/∂θ‖ (Frobenius) of every array, (P,)."""
         norms = {}
-        for name, (value, exponent) in self._sums.items():
+        for name, (value, exponent) in self.sums.items():
             scaled, moved = rescaled(value[None], np.ones(len(value), np.bool_))
             norms[name] = 0.5 * np.log(squared_norms(scaled)) + (exponent + moved) * LN2 - np.log(self._B)
         return norms
@@ -80,7 +83,7 @@ class Gradients:
         """Every gradient as (P, *shape); ±inf where it is beyond the range of the dtype, never NaN."""
         return {
             name: (times_power(value, exponent) / self._B).reshape(len(value), *shapes[name])
-            for name, (value, exponent) in self._sums.items()
+            for name, (value, exponent) in self.sums.items()
         }
 
 

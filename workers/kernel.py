@@ -52,17 +52,18 @@ def run(tasks: Sequence[Task], probes: Sequence[str], checkpoints: bool = False)
 
     With ``checkpoints`` the tape is made again by parts, which takes less memory and more time for the same bits.
     """
-    rows: dict[int, Row] = {}
-    ready: dict[int, dict[str, NDArray]] = {}
-    for i, task in enumerate(tasks):
-        try:
-            ready[i] = task.all_parameters()
-        except Unreachable as unreachable:
-            rows[i] = {"status": "unreachable", "status_detail": str(unreachable)}
-    if ready:
-        with numerics():
-            measured = _measure([tasks[i] for i in ready], list(ready.values()), probes, checkpoints)
-        rows.update(zip(ready, measured, strict=True))
+    with numerics():
+        rows: dict[int, Row] = {}
+        ready: dict[int, dict[str, NDArray]] = {}
+        for i, task in enumerate(tasks):
+            try:
+                ready[i] = task.all_parameters()
+            except Unreachable as unreachable:
+                rows[i] = {"status": "unreachable", "status_detail": str(unreachable)}
+        if ready:
+            several = [tasks[i] for i in ready]
+            measured = _measure(several, list(ready.values()), probes, checkpoints)
+            rows.update(zip(ready, measured, strict=True))
     return [rows[i] for i in range(len(tasks))]
 
 

@@ -172,9 +172,9 @@ def trace(point: Point, parameters: Parameters | None = None, inputs: ArrayLike 
     task = tasks_of(
         [point], None if parameters is None else [parameters], None if inputs is None else [inputs]
     )[0]
-    arrays = {name: np.asarray(a, point.dtype) for name, a in task.all_parameters().items()}
     terms = _Terms(point)
     with numerics():
+        arrays = {name: np.asarray(a, point.dtype) for name, a in task.all_parameters().items()}
         stack, tape, outputs, back, overflow = sweep(task, arrays, terms.keep)
         hidden = stack.cell.read_out(np.ascontiguousarray(tape.states[1:].transpose(1, 2, 0, 3, 4)))
         predicted = project(stack, np.ascontiguousarray(hidden))[0]

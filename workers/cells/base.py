@@ -125,6 +125,8 @@ class Cell(ABC):
     """Parameters of a point that only some cells have and this one does."""
     arrays: ClassVar[tuple[str, ...]]
     """Names of the trained arrays besides V and d."""
+    recurrent: ClassVar[tuple[str, ...]] = ("U",)
+    """Those of them that multiply the old state."""
     gamma_kinds: ClassVar[tuple[str, ...]] = ("nominal",)
     default_gamma: ClassVar[float] = 1.0
     bounded: ClassVar[tuple[str, ...]] = ()

@@ -21,6 +21,7 @@ class Linear(Cell):
     gates = ("z",)
     parameters = ("activation",)
     arrays = ("a", "W")
+    recurrent = ("a",)
     bounded = ("adjoint", "delta")
 
     def draw(self, point: Knobs) -> dict[str, Any]:

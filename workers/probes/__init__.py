@@ -7,9 +7,28 @@ from ..errors import InvalidPoint, nearest
 from .base import Column, Probe, Swept
 from .curves import CURVES
 from .gradients import GRADIENTS
+from .jacobian import JACOBIAN
+from .lyapunov import LYAPUNOV
+from .pairs import ALL_PAIRS, PAIR_MAP
+from .path import PATH
 from .saturation import SATURATION
+from .truncation import GRADIENT_BY_LAG, TRUNCATED_BPTT
 
-PROBES: dict[str, Probe] = {probe.name: probe for probe in (CURVES, GRADIENTS, SATURATION)}
+PROBES: dict[str, Probe] = {
+    probe.name: probe
+    for probe in (
+        CURVES,
+        GRADIENTS,
+        SATURATION,
+        PATH,
+        LYAPUNOV,
+        JACOBIAN,
+        ALL_PAIRS,
+        PAIR_MAP,
+        GRADIENT_BY_LAG,
+        TRUNCATED_BPTT,
+    )
+}
 DEFAULT_PROBES = ("curves", "gradients", "saturation")
 
 BASE_COLUMNS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,13 +29,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Swept:
-    """A stack after both sweeps. ``nominal`` is γ_nominal (P,)."""
+    """A stack after both sweeps. ``nominal`` is γ_nominal (P,); ``shared`` what several probes need, by name."""
 
     stack: Stack
     tape: Tape
     outputs: Outputs
     backward: Backward
     nominal: NDArray[np.float64]
+    shared: dict[str, Any] = field(default_factory=dict)
 
     @property
     def columns(self) -> int:

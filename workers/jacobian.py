@@ -1,0 +1,108 @@
+"""Jacobians J_t = ∂s_t/∂s_{t−1} of a stack, as N unit rows taken down the tape; S is the width of the state.
+
+A row e_iᵀ taken down step t is row i of J_t; taken down ℓ steps it is row i of J_t J_{t−1} … J_{t−ℓ+1}. Long
+products are kept as L·Q with orthonormal rows Q and lower triangular L (QR of the transposes), whose columns have
+logarithmic scales of their own, so that a product of 10⁵ factors neither over- nor underflows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .descent import back, descent
+from .scale import LN2, Bundle
+from .stack import Stack
+from .tape import Tape
+
+Float = NDArray[np.float64]
+
+
+def unit_rows(stack: Stack, columns: int) -> Bundle:
+    """The S unit rows e_iᵀ of every column: a bundle (components, P, S, columns, N)."""
+    P, N, components = len(stack.points), stack.weights.V.shape[-1], stack.cell.components
+    eye = np.eye(components * N, dtype=stack.weights.V.dtype).reshape(components * N, components, N)
+    value = np.empty((components, P, components * N, columns, N), eye.dtype)
+    value[...] = eye.transpose(1, 0, 2)[:, None, :, None]
+    return Bundle(value, np.zeros((P, components * N, columns), np.int64))
+
+
+def matrices(rows: Bundle) -> tuple[Float, Float]:
+    """Rows of a bundle as matrices (P, columns, Q, S), one row of the bundle a row; and the natural logarithm of
+    the scale (P, columns) that they lack. Every row of a column must have one exponent."""
+    components, P, Q, columns, N = rows.value.shape
+    matrix = rows.value.transpose(1, 3, 2, 0, 4).astype(np.float64).reshape(P, columns, Q, components * N)
+    return matrix, (rows.exponent[:, 0] * LN2).astype(np.float64)
+
+
+def bundle_of(matrix: Float, like: Bundle) -> Bundle:
+    """The rows of matrices (P, columns, Q, S) as a bundle of the other's shape and dtype, with no scale."""
+    components, P, Q, columns, N = like.value.shape
+    value = matrix.reshape(P, columns, Q, components, N).transpose(3, 0, 2, 1, 4)
+    return Bundle(np.ascontiguousarray(value, like.value.dtype), np.zeros_like(like.exponent))
+
+
+def jacobians(stack: Stack, tape: Tape, columns: int) -> Iterator[tuple[int, Float, Float]]:
+    """Step t (from 1, the last one first), J_t (P, columns, S, S) and the ln of a scale (P, columns) it lacks."""
+    rows = unit_rows(stack, columns)
+    for stretch in descent(stack, tape, columns):
+        for t, local in stretch.steps():
+            yield t, *matrices(back(stack, Bundle(rows.value.copy(), rows.exponent), local)[0])
+
+
+def factors(stack: Stack, tape: Tape, columns: int) -> Iterator[tuple[int, Float, Float]]:
+    """Step t (from 1, the last one first), the triangular factor L_t (P, columns, S, S) of Q_t J_t = L_t Q_{t−1},
+    and the ln of a scale (P, columns) that L_t lacks. Q_T is the identity (Benettin et al. 1980, backwards)."""
+    rows = unit_rows(stack, columns)
+    for stretch in descent(stack, tape, columns):
+        for t, local in stretch.steps():
+            matrix, ln_scale = matrices(back(stack, rows, local)[0])
+            Q, R = np.linalg.qr(np.ascontiguousarray(matrix.swapaxes(-1, -2)))
+            rows = bundle_of(Q.swapaxes(-1, -2), rows)
+            yield t, R.swapaxes(-1, -2), ln_scale
+
+
+class Product:
+    """The product of triangular factors L_1 L_2 … as columns with logarithmic scales: matrix · diag(exp ln_scale).
+
+    ``matrix`` (P, columns, S, S) has columns of length one; ``ln_scale`` (P, columns, S); ``ln_det`` (P, columns).
+    """
+
+    def __init__(self, P: int, columns: int, S: int) -> None:
+        self.matrix = np.broadcast_to(np.eye(S), (P, columns, S, S))
+        self.ln_scale = np.zeros((P, columns, S))
+        self.ln_det = np.zeros((P, columns))
+
+    def times(self, factor: Float, ln_scale: Float) -> None:
+        """Multiply from the right by a lower triangular factor (P, columns, S, S) · exp(ln_scale (P, columns))."""
+        diagonal = np.abs(np.ascontiguousarray(factor.diagonal(axis1=-2, axis2=-1)))
+        S = diagonal.shape[-1]
+        self.ln_det = self.ln_det + np.log(diagonal).sum(axis=-1) + S * ln_scale
+        size = np.abs(np.ascontiguousarray(factor))
+        ln = self.ln_scale[..., None] + np.log(
+            size
+        )  # column j is the sum over i of columns i times exp(ln[i, j])
+        peak = ln.max(axis=-2)
+        peak = np.where(np.isfinite(peak), peak, 0.0)
+        product = np.matmul(self.matrix, np.copysign(np.exp(ln - peak[..., None, :]), factor))
+        norm = np.sqrt((product * product).sum(axis=-2))
+        self.matrix = product / np.where(norm > 0, norm, 1.0)[..., None, :]
+        self.ln_scale = peak + np.log(norm) + ln_scale[..., None]
+
+    def ln_singular(self) -> Float:
+        """ln σ_i (P, columns, S), descending; −inf beyond 1e−12 of σ_1, where rounding has the word."""
+        top = self.ln_scale.max(axis=-1, keepdims=True)
+        top = np.where(np.isfinite(top), top, 0.0)
+        scaled = self.matrix * np.exp(self.ln_scale - top)[..., None, :]
+        sigma = singular_values(scaled)
+        kept = np.logical_and(sigma >= 1e-12 * sigma[..., :1], sigma > 0)
+        return np.where(kept, np.log(np.where(kept, sigma, 1.0)) + top, -np.inf)
+
+
+def singular_values(matrices: Float) -> Float:
+    """Singular values, descending, of (…, S, S); NaN where a matrix is not finite (LAPACK would not return)."""
+    finite = np.asarray(np.isfinite(matrices).all(axis=(-2, -1)))[..., None]
+    sigma = np.linalg.svd(np.where(finite[..., None], matrices, 0.0), compute_uv=False)
+    return np.where(finite, sigma, np.nan)
