@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from longlag.workers import activations, checks, losses, scale, tasks, weights
+from longlag.workers import activations, checks, losses, scale, tasks, theory, weights
 from longlag.workers.cells import gru, linear, lstm, simple
 from longlag.workers.cells.base import Weights
-from longlag.workers.checks import chance, gates, gradients, mean_field, range, spectra
+from longlag.workers.checks import chance, gates, gradients, lyapunov, mean_field, range, spectra
 from longlag.workers.checks import linear as terms
 from longlag.workers.checks import memory as remembered
+from longlag.workers.probes import PROBES, pairs, truncation
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -137,6 +138,20 @@ def other_blocks(factor: float) -> Patch:
         monkeypatch.setattr(weights, "block", lambda *a: original(*a) * factor)
 
     return patch
+
+
+def measured(probe: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Patch:
+    """A probe with other values in some columns."""
+    original = PROBES[probe].measure
+    return entry(PROBES, probe, measure=lambda swept: change(dict(original(swept))))
+
+
+def longer_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Truncated gradients of one lag more than was asked for."""
+    original = truncation.truncated_gradients
+    monkeypatch.setattr(
+        truncation, "truncated_gradients", lambda a, b, c, K: original(a, b, c, np.append(K[1:], K[-1]))
+    )
 
 
 def labels(name: str, change: Callable[[Any], Any]) -> Patch:
@@ -277,8 +292,45 @@ MUTATIONS: dict[str, Mutation] = {
             spectra.leaky_ring,
             spectra.leaky_gaussian,
             mean_field.autonomous_chaos,
+            lyapunov.orthogonal,
+            lyapunov.eigenvalues,
+            lyapunov.sum_is_the_determinant,
+            lyapunov.path_is_between,
+            lyapunov.path_by_svd,
+            lyapunov.product_by_svd,
+            lyapunov.kaplan_yorke,
         ],
-        [spectra.orthogonal_blocks],
+        [spectra.orthogonal_blocks, lyapunov.largest_is_gamma, mean_field.critical_input],
+    ),
+    "γ_lyapunov is of the smallest exponent": Mutation(
+        measured(
+            "lyapunov", lambda found: found | {"gamma_lyapunov": np.exp(found["lyapunov_spectrum"][:, -1])}
+        ),
+        [lyapunov.largest_is_gamma],
+        [lyapunov.eigenvalues],
+    ),
+    "windows of lags are one too long": Mutation(
+        longer_windows,
+        [gradients.truncation_probe, gradients.lag_share_probe],
+        [gradients.truncated, gradients.all_pairs_probe],
+    ),
+    "ratios over all pairs are larger by 1e−9": Mutation(
+        scaled(pairs, "ratios", 1 + 1e-9),
+        [gradients.all_pairs_probe],
+        [terms.nominal_bound, gradients.truncation_probe],
+    ),
+    "critical gains are larger by 1e−6": Mutation(
+        scaled(theory, "critical_gain", 1 + 1e-6),
+        [mean_field.critical_relu, mean_field.critical_logistic],
+        [mean_field.critical_input, mean_field.fixed_points],
+    ),
+    "critical inputs are larger by 1e−6": Mutation(
+        scaled(theory, "critical_input", 1 + 1e-6), [mean_field.critical_input], [mean_field.critical_relu]
+    ),
+    "χ is larger by 1e−6": Mutation(
+        after(theory, "fixed_point", lambda found, *_: (found[0], found[1] * (1 + 1e-6))),
+        [mean_field.fixed_points],
+        [mean_field.critical_relu],
     ),
     "the memory cell leaks forwards": Mutation(
         changed_step(linear.Linear, shrink(0.97)),

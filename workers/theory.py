@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 from .errors import InvalidPoint, Unreachable, nearest
 from .gaussian import SMALL, sech_power, series, tanh_square
 from .points import Point
-from .tape import draw_parameters
+from .stack import draw_parameters
 
 LARGEST = 1e100
 """Largest gain and input standard deviation that are computed; beyond it Δ is inf and χ is nan."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from . import chance, gates, gradients, learning, linear, mean_field, memory, range, spectra
+from . import chance, gates, gradients, learning, linear, lyapunov, mean_field, memory, range, spectra
 from .base import Check, Entry, Finding
 
 _OWN = "derived in docs/verification.md"
@@ -69,6 +69,15 @@ CHECKS: dict[str, Entry] = {
         "gradients", gradients.sum_over_lags, _WERBOS
     ),
     "truncated BPTT, u = .9, K = 10: g_K/g = 1 − u^K": Entry("gradients", gradients.truncated, _OWN),
+    "truncated BPTT, probe: share 1 − u^K, bias u^K at every window (relative)": Entry(
+        "gradients", gradients.truncation_probe, _OWN
+    ),
+    "gradient by lag, probe: the first K lags hold 1 − u^K of ∂L/∂U": Entry(
+        "gradients", gradients.lag_share_probe, _OWN
+    ),
+    "all pairs, probe: mean by lag of a loss at every step, LSTM (relative)": Entry(
+        "gradients", gradients.all_pairs_probe, "Aicher, Foti & Fox 2019"
+    ),
     "weight of the linear loop: Σ (T − k) a^(T−k−1) x_k (relative)": Entry(
         "gradients", gradients.loop_weight, _OWN
     ),
@@ -118,7 +127,37 @@ CHECKS: dict[str, Entry] = {
     "linear Gaussian network: far lags grow by the spectral radius": Entry(
         "spectra", spectra.gaussian_growth, "Gelfand 1941"
     ),
+    "Lyapunov spectrum, orthogonal linear network: ln γ throughout": Entry(
+        "spectra", lyapunov.orthogonal, "Benettin et al. 1980"
+    ),
+    "Lyapunov spectrum, linear Gaussian network: ln|eigenvalues|, 3/n": Entry(
+        "spectra", lyapunov.eigenvalues, "Oseledets 1968"
+    ),
+    "Lyapunov spectrum: Σ λ_i = ln|det U| + mean Σ ln f'(z) (relative)": Entry(
+        "spectra", lyapunov.sum_is_the_determinant, "Engelken, Wolf & Abbott 2023"
+    ),
+    "γ_lyapunov is exp of the largest exponent (relative)": Entry("spectra", lyapunov.largest_is_gamma, _OWN),
+    "γ_lyapunov ≤ γ_path ≤ γ_nominal, where γ^ℓ is a theorem": Entry(
+        "spectra", lyapunov.path_is_between, _PASCANU
+    ),
+    "γ_path by singular values of diag f'(z_t) U (relative)": Entry("spectra", lyapunov.path_by_svd, _OWN),
+    "Kaplan–Yorke dimension of exponents ln 2, 0, −ln 4: 2.5": Entry(
+        "spectra", lyapunov.kaplan_yorke, "Kaplan & Yorke 1979"
+    ),
+    "singular values of a product of Jacobians, by SVD of the product (relative)": Entry(
+        "spectra", lyapunov.product_by_svd, "Saxe, McClelland & Ganguli 2014"
+    ),
     # ---- mean field
+    "critical input of tanh, g = 1.5: .43144": Entry(
+        "mean field", mean_field.critical_input, "Schuecker, Goedeke & Helias 2018"
+    ),
+    "critical gain of ReLU: g² = 2": Entry("mean field", mean_field.critical_relu, "He et al. 2015"),
+    "critical gain of logistic units without bias: 10.149": Entry(
+        "mean field", mean_field.critical_logistic, "Schoenholz et al. 2017"
+    ),
+    "variance and χ of tanh networks, by adaptive quadrature": Entry(
+        "mean field", mean_field.fixed_points, "Poole et al. 2016"
+    ),
     "autonomous tanh network, N = 400: λ_1 = ½ ln χ at g = 1.5 and 3": Entry(
         "mean field", mean_field.autonomous_chaos, "Molgedey, Schuchhardt & Schuster 1992"
     ),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..cells import CELLS
-from ..descent import back, descent, unit_rows_of_state
+from ..jacobian import jacobians
 from ..kernel import Task, numerics
 from ..measure import trace
 from ..points import Point
@@ -103,17 +103,12 @@ def block_jacobians() -> Finding:
 
 
 def _jacobians(point: Point) -> Iterator[tuple[int, Float]]:
-    """Every step k, and ∂s_k/∂s_{k−1} (B, S, S) as the engine has it."""
-    task = Task(point)
-    B = point.batch_size
+    """Every step k but the first, and ∂s_k/∂s_{k−1} (B, S, S) as the engine has it."""
+    task, B = Task(point), point.batch_size
     with numerics():
         whole = stack([point], [task.all_parameters()], [task.all_inputs()], (point.length,))
-        unit = unit_rows_of_state(whole, B)
-        for stretch in descent(whole, forward(whole)):
-            for k, local in stretch.steps():
-                rows = back(whole, unit, local)[0].value[:, 0]  # (components, S, B, N)
-                S = rows.shape[1]
-                yield k, rows.transpose(2, 1, 0, 3).reshape(B, S, S).astype(np.float64)
+        for k, J, ln_scale in jacobians(whole, forward(whole), B):
+            yield k, J[0] * np.exp(ln_scale[0])[:, None, None]
 
 
 def full_gradient_beats_gate_product() -> Finding:

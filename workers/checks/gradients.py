@@ -96,6 +96,45 @@ def truncated() -> Finding:
     return absolute(float(share), 1 - u**K, 1e-12)
 
 
+def truncation_probe() -> Finding:
+    """The same by the probe: with x = 0 and b = 0 the state is zero, ∂L/∂b is the whole gradient, and g_K misses
+    u^K of it."""
+    u = 0.9
+    point, own = one_unit({"U": u, "V": 1.0}, activation="identity", length=600, input="zero")
+    found = row(point, parameters=own, probes=["truncated_bptt"])
+    windows = np.array(found["truncation_window"])[:-1]
+    return worst(
+        [
+            arrays(np.array(found["truncation_ratio"])[:-1], 1 - u**windows, 1e-12),
+            arrays(np.array(found["truncation_bias"])[:-1], u**windows, 1e-12),
+        ]
+    )
+
+
+def lag_share_probe() -> Finding:
+    """Where the state stands still, G(ℓ) = u^ℓ G(0): the first K lags hold 1 − u^K of ∂L/∂U, with cosine one."""
+    u, K = 0.8, 20
+    point, own = one_unit({"U": u, "V": 1.0, "b": 0.5}, activation="identity", length=600, input="zero")
+    found = row(point, parameters=own, probes=["gradient_by_lag"])
+    at = found["window"].index(K)
+    return worst(
+        [
+            absolute(found["window_share"][at], 1 - u**K, 1e-12),
+            absolute(found["window_cosine"][at], 1.0, 1e-12),
+        ]
+    )
+
+
+def all_pairs_probe() -> Finding:
+    """ln‖δ_{t,t−ℓ}‖ − ln‖δ_{t,t}‖ over all t: the mean by lag of a trace with a loss at every step, LSTM."""
+    T = 30
+    point = Point(cell="lstm", gamma=0.9, length=T, hidden_size=5, batch_size=3)
+    found, one = row(point, probes=["all_pairs"]), trace(point.replace(loss_times="every"))
+    ln = one.ln_norms
+    wanted = [np.mean([ln[t, t - lag] - ln[t, t] for t in range(lag, T)]) for lag in range(T)]
+    return arrays(found["pair_mean"], wanted, 1e-12)
+
+
 def loop_weight() -> Finding:
     """c_T = Σ a^{T−k} x_k, so ∂c_T/∂a = Σ (T − k) a^{T−k−1} x_k: the gradient of the carousel's weight."""
     a, T = 0.95, 120

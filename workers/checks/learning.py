@@ -13,14 +13,15 @@ LONG_LAG, ADDING = 5_040, 74_000
 
 
 def lstm_long_lag() -> Finding:
-    """Median of 8 networks of 4 cells. The error is a ratio to the published number, the tolerance three."""
-    learner = training.lstm(8, 4, 101, 2, 100, 0.2, 1.0, np.zeros(4), "cross_entropy")
+    """Median of 8 networks of 4 cells, input gates biased to −3. The error is a ratio to the published number, the
+    tolerance three."""
+    learner = training.lstm(8, 4, 101, 2, 100, 0.2, 1.0, np.full(4, -3.0), "cross_entropy", 2)
     return _within_three(training.long_lag_successes(learner, 100, 3 * LONG_LAG), LONG_LAG)
 
 
 def simple_long_lag() -> Finding:
     """How many of 8 simple networks, fully back-propagated, succeed within that budget: none."""
-    learner = training.simple(8, 4, 101, 2, 100, 0.2, 1.0)
+    learner = training.simple(8, 4, 101, 2, 100, 0.2, 1.0, 2)
     count = float(np.isfinite(training.long_lag_successes(learner, 100, 3 * LONG_LAG)).sum())
     return Finding(count, 0.0, count, 0.0)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .. import theory
 from ..measure import trace
 from ..points import Point
 from .base import Finding, absolute, worst
@@ -39,6 +40,47 @@ def tanh_chi(g: float, s: float) -> float:
     """χ = g² E sech⁴(√q z)."""
     q = tanh_fixed_point(g, s)
     return g * g * gaussian_mean(lambda z: math.cosh(math.sqrt(q) * z) ** -4)
+
+
+def critical_input() -> Finding:
+    """The input's sd at which χ = 1 for tanh and g = 1.5: .43144, the root by the integrals here."""
+    from scipy.optimize import brentq
+
+    expected = float(brentq(lambda s: tanh_chi(1.5, s) - 1, 0.1, 1.0, xtol=1e-12))  # type: ignore[arg-type]
+    return absolute(theory.critical_input("tanh", 1.5), expected, 1e-9)
+
+
+def critical_relu() -> Finding:
+    """A ReLU passes half of the mean square, forwards and backwards: χ = g²/2, and critical is g² = 2."""
+    return absolute(theory.critical_gain("relu", 0.0) ** 2, 2.0, 1e-14)
+
+
+def critical_logistic() -> Finding:
+    """Logistic units without bias and input: χ = g² E σ'² = 1 with q = g² E σ², at g = 10.149; the bound says
+    nothing below g = 2 (σ_1 → 2g, γ_f = 1/4)."""
+    from scipy.optimize import brentq
+
+    def sigma(z: float) -> float:
+        return 1 / (1 + math.exp(-z)) if z > 0 else math.exp(z) / (1 + math.exp(z))
+
+    def gain(q: float) -> float:
+        return math.sqrt(q / gaussian_mean(lambda z: sigma(math.sqrt(q) * z) ** 2))
+
+    def excess(q: float) -> float:
+        slope = gaussian_mean(lambda z: (sigma(math.sqrt(q) * z) * sigma(-math.sqrt(q) * z)) ** 2)
+        return gain(q) ** 2 * slope - 1
+
+    q = float(brentq(excess, 1.0, 200.0, xtol=1e-12))  # type: ignore[arg-type]
+    return absolute(theory.critical_gain("logistic", 0.0), gain(q), 1e-9)
+
+
+def fixed_points() -> Finding:
+    """Variance and ½ ln χ of tanh networks, silent, chaotic and driven, against the integrals here."""
+    findings = []
+    for g, s in ((1.5, 0.0), (3.0, 0.0), (1.5, 0.5), (0.8, 1.0)):
+        q, chi = theory.fixed_point("tanh", g, s)
+        findings += [absolute(q, tanh_fixed_point(g, s), 1e-9), absolute(chi, tanh_chi(g, s), 1e-9)]
+    return worst(findings)
 
 
 def autonomous_chaos() -> Finding:
