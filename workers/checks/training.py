@@ -12,7 +12,7 @@ The tasks and the rules of success are those of Hochreiter & Schmidhuber (1997).
 - in experiment 2a the paper's h is the identity; here tanh closes where a hundred like inputs drive the cell one
   way (the limited capacity of the memory cell), and from unbiased input gates nothing is learnt. The paper's own
   remedy for drift, input gates biased to −3, is taken;
-- sequences are taken two (2a) or ten (adding) a step of descent, their gradients summed, the learning rate as given.
+- a step of descent takes two sequences (2a) or ten (adding) and sums their gradients; the rate is the paper's.
 """
 
 from __future__ import annotations
