@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .face import Client
     from .service.study import Study, linspace, logspace
+    from .workers.foreign.network import measure_network, read_network
     from .workers.measure import measure, trace
     from .workers.points import Point
 
@@ -22,10 +23,23 @@ _HOME = {
     "logspace": ".service.study",
     "Point": ".workers.points",
     "measure": ".workers.measure",
+    "measure_network": ".workers.foreign.network",
+    "read_network": ".workers.foreign.network",
     "trace": ".workers.measure",
 }
 
-__all__ = ["Client", "Point", "Study", "__version__", "linspace", "logspace", "measure", "trace"]
+__all__ = [
+    "Client",
+    "Point",
+    "Study",
+    "__version__",
+    "linspace",
+    "logspace",
+    "measure",
+    "measure_network",
+    "read_network",
+    "trace",
+]
 
 
 def __getattr__(name: str) -> object:

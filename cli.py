@@ -141,6 +141,104 @@ def plan(ctx: typer.Context, study: StudyFile) -> None:
 
 
 @app.command(cls=options.Verb, rich_help_panel="Compute")
+def measure(
+    ctx: typer.Context,
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="A .npz or safetensors file.")],
+    cell: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CELL", help="simple, lstm, gru, …; may be left out where PyTorch's names tell."
+        ),
+    ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.npy", help="What the network is fed: (T, B, M) or (T, M) [drawn]."),
+    ] = None,
+    readout: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Linear layer behind the last layer, as fc [drawn].")
+    ] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Which network, where there are several, as encoder.rnn."),
+    ] = None,
+    activation: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a simple network: tanh, relu, … [tanh].")
+    ] = None,
+    reset: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Of a GRU with our own names: before, after [before].")
+    ] = None,
+    leak: Annotated[float | None, typer.Option(metavar="X", help="Of a residual network [0.5].")] = None,
+    length: Annotated[int | None, typer.Option(metavar="T", help="Steps of drawn inputs [64].")] = None,
+    batch: Annotated[int | None, typer.Option(metavar="B", help="Sequences of drawn inputs [16].")] = None,
+    input_scale: Annotated[
+        float | None, typer.Option(metavar="X", help="Standard deviation of drawn inputs [1].")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of what is drawn [0].")] = None,
+    loss: Annotated[
+        str | None, typer.Option(metavar="NAME", help="squared, cross_entropy [squared].")
+    ] = None,
+    loss_times: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Steps with a loss: last, every, or a count [last].")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(metavar="TYPE", help="float64, float32 [float64].")] = None,
+    probes: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PROBE[,PROBE]", help="What to measure, repeatable [the default probes]."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a report of its layers as one HTML file.")
+    ] = None,
+    csv: Csv = False,
+    json: Json = False,
+    parquet: Parquet = None,
+) -> None:
+    """Measure a trained network: how far back each of its layers reaches.
+
+    Reads PyTorch's names of RNN, LSTM, GRU and their cells, and our own. Each layer is driven by the one below and
+    has a loss of its own. --json and --parquet have the curves too.
+    """
+    from . import network
+    from .export import give
+    from .screen import Line
+    from .workers import measure_network, read_network
+    from .workers.probes import DEFAULT_PROBES
+
+    given: Options = ctx.obj
+    chosen = [name.strip() for text in probes or [] for name in text.split(",")] or DEFAULT_PROBES
+    with given.screen.busy("measuring"):
+        layers = read_network(
+            weights,
+            cell,
+            inputs,
+            prefix=prefix,
+            readout=readout,
+            activation=activation,
+            reset=reset,
+            leak=leak,
+            length=length,
+            batch_size=batch,
+            input_scale=input_scale,
+            seed=seed,
+            loss=loss,
+            loss_times=loss_times,
+            dtype=dtype,
+        )
+        rows = measure_network(layers, chosen)
+        page = None if report is None else network.write_report(weights.name, rows, layers, report)
+    if csv or json or parquet:
+        give(given, network.frame(rows, lists=not csv), csv, json, parquet)
+        return
+    given.screen.say(network.head(weights.name, layers))
+    for layer, row in zip(layers, rows.to_pylist(), strict=True):
+        given.screen.result(*network.layer_lines(layer, row))
+    if page is not None:
+        given.screen.say(f"report  {page} (its tables: {page.with_name(f'{page.stem}_tables')}/*.csv)")
+    more = "--inputs data.npy" if inputs is None else "--report report.html" if page is None else "--json"
+    settled = ("length", "batch", "input_scale") if inputs is None else ()
+    given.screen.say(Line(f"next: {network.again(ctx, more, settled)}", "bold", "whole"))
+
+
+@app.command(cls=options.Verb, rich_help_panel="Compute")
 def cancel(ctx: typer.Context, name: NameOrJob) -> None:
     """Stop the job of a study; what is done is kept."""
     given: Options = ctx.obj

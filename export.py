@@ -62,9 +62,11 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
 
 def _plain(value: Any) -> Any:
     """A value as JSON can have it."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
     if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
         return None
-    value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float) and math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
     return value if isinstance(value, bool | int | float | str) else str(value)

@@ -22,6 +22,7 @@ GROUP = ("variant", "gamma", "length")
 _APART = ("gamma", "length", "seed", "target")  # the loss settles its target
 
 _NAMES: dict[str, Callable[[Any], str]] = {
+    "layer": lambda v: f"layer {v}",
     "activation": lambda v: f"g = {_activation(v)}",
     "gamma_kind": lambda v: {"nominal": "γ the norm", "gain": "γ the gain", "radius": "γ the radius"}.get(
         v, f"γ {v}"
@@ -41,6 +42,9 @@ _NAMES: dict[str, Callable[[Any], str]] = {
     "recurrent_gain": lambda v: f"recurrent gain {exact(v)}",
     "gate_bias": lambda v: f"gate bias {exact(v)}",
     "reset": lambda v: f"reset {v}",
+    "gate_init": lambda v: f"{v} gates",
+    "gradient": lambda v: f"{v} gradient",
+    "rho_min": lambda v: f"ρ from {exact(v)} γ",
     "dtype": str,
 }
 
@@ -53,6 +57,7 @@ _KNOBS = {
     "gru": "with its keep gate at {}",
     "mingru": "with its keep gate at {}",
 }
+_CHRONO = {cell: knob.replace("its ", "its largest ") for cell, knob in _KNOBS.items() if "gate" in knob}
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ class Variant:
         """Where γ stands, in the cell's own words: ``at nominal γ = 1``, ``with its forget gate at 0.99``."""
         if self.gamma_kind in ("gain", "radius"):
             return f"at {'gain' if self.gamma_kind == 'gain' else 'spectral radius'} γ = {exact(gamma)}"
-        return _KNOBS.get(self.cell, "at nominal γ = {}").format(exact(gamma))
+        knobs = _CHRONO if self.values.get("gate_init") == "chrono" else _KNOBS
+        return knobs.get(self.cell, "at nominal γ = {}").format(exact(gamma))
 
 
 def varying(runs: pd.DataFrame) -> tuple[str, ...]:
@@ -84,11 +90,9 @@ def varying(runs: pd.DataFrame) -> tuple[str, ...]:
 
 def variants(runs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Variant]]:
     """The runs with a column ``variant`` (ordered categories), and the variants by label in that order."""
-    axes = ["cell", *(a for a in varying(runs) if a not in (*_APART, "cell"))]
-    if "activation" in runs and "activation" not in axes:
-        axes.append("activation")
-    if "gamma_kind" in runs and "gamma_kind" not in axes:
-        axes.append("gamma_kind")
+    others = ("layer",) if "layer" in runs else varying(runs)  # a layer of a network is a variant by itself
+    axes = ["cell", *(a for a in others if a not in (*_APART, "cell"))]
+    axes += [a for a in ("activation", "gamma_kind", "gate_init") if a in runs and a not in axes]
     codes = runs.groupby(axes, dropna=False, observed=True, sort=False).ngroup()
     firsts = runs.loc[~codes.duplicated(), axes].assign(_code=codes[~codes.duplicated()])
     rows = sorted(firsts.to_dict("records"), key=lambda row: [_place(name, row[name]) for name in axes])
@@ -139,6 +143,9 @@ def _place(name: str, value: Any) -> tuple[int, float, str]:
     """Sort key: cells in the registry's order, choices in their parameter's, numbers by size, absent ones first."""
     if _absent(value):
         return (0, 0.0, "")
+    if name == "layer":
+        number, _, reverse = str(value).partition(" ")
+        return (1, float(number), reverse)
     choices = tuple(CELLS) if name == "cell" else PARAMETERS[name].choices
     if choices and value in choices:
         return (1, float(choices.index(value)), "")

@@ -102,7 +102,8 @@ def cells() -> Iterable[str]:
     """Every cell: its equations and what follows from them."""
     for cell in CELLS.values():
         module = inspect.getdoc(inspect.getmodule(cell)) or ""
-        shapes = cell("tanh").shapes(1, 1, 1)
+        shapes, optional = cell().shapes(1, 1, 1), cell(reset="after").optional(1, 1, 1)
+        arrays = [*shapes, *(f"{name} (where given)" for name in optional)]
         components = 1 if cell.components == 1 else f"{cell.components} (h, then c)"
         yield f"### {cell.name}\n"
         yield f"{module}\n"
@@ -110,7 +111,7 @@ def cells() -> Iterable[str]:
         facts = {
             "net-input blocks": ", ".join(cell.gates),
             "state, in blocks of N": components,
-            "arrays": ", ".join(shapes),
+            "arrays": ", ".join(arrays),
             "own parameters": ", ".join(cell.parameters) or "none",
             "`gamma_kind`": ", ".join(cell.gamma_kinds),
             "γ^ℓ is a bound for": ", ".join(f"`{kind}`" for kind in cell.bounded) or "no curve: a reference",

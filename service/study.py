@@ -129,6 +129,8 @@ class Study:
         first = {name: axis[0] for name, axis in free.items()}
         settled: set[tuple[Any, ...]] = set()
         for cell in cells:
+            for width in free.get("hidden_size", ()):  # of the free ones, the only one that a cell limits
+                resolve({"cell": cell, "hidden_size": width})
             for combination in product(*related.values()):
                 chosen = dict(zip(related, combination, strict=True))
                 point = resolve({"cell": cell, **chosen, **first})

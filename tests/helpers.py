@@ -25,6 +25,12 @@ def start(t, r=-1):
     return (t.outputs[end] - t.targets[end]) @ t.parameters["V"]
 
 
+def fitting(cell, shape):
+    """The shape with an even hidden_size where the cell's units stand in pairs."""
+    N = shape["hidden_size"]
+    return shape | {"hidden_size": N + N % 2 if cell == "diagonal" else N}
+
+
 def label(value):
     """Name of a parametrised case: the values of its dict."""
     return "-".join(map(str, value.values())) if isinstance(value, dict) else str(value)

@@ -1,11 +1,12 @@
 """A second implementation of every cell, from the definitions alone: plain, slow, one point at a time.
 
 Nothing here comes from ``longlag``: the engine is checked against it. Every function takes a ``point``
-(anything with attributes ``cell``, ``activation``, ``leak``, ``reset``, ``loss``), ``parameters`` without a
-point axis (U (G·N,N), W (G·N,M), b (G·N), a (), V (K,N), d (K)), inputs (T,B,M), targets (T,B,K) or classes
-(T,B), in any dtype, complex ones included: derivatives are complex steps, Im F(x + ih)/h with h = 1e-30: no
-cancellation, so exact to rounding wherever F is analytic (Squire & Trapp 1998). relu is analytic away from
-its kink; ``central_gradient`` (error of order h²) checks it without that assumption.
+(anything with attributes ``cell``, ``activation``, ``leak``, ``reset``, ``gradient``, ``loss``), ``parameters``
+without a point axis (U (G·N,N), W (G·N,M), b (G·N), a (), p (3·N), rho and theta (N/2), b_u (N), V (K,N),
+d (K)), inputs (T,B,M), targets (T,B,K) or classes (T,B), in any dtype, complex ones included: derivatives are
+complex steps, Im F(x + ih)/h with h = 1e-30: no cancellation, so exact to rounding wherever F is analytic
+(Squire & Trapp 1998). relu is analytic away from its kink; ``central_gradient`` (error of order h²) checks it
+without that assumption. A gradient that is truncated on purpose is one of F with constants: their real parts.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,13 @@ import numpy as np
 H = 1e-30
 """Complex step. Its square is far below the last bit of any number that it is added to."""
 
-GATES = {"lstm_1997": ("i", "o", "c"), "lstm": ("i", "f", "o", "c"), "gru": ("k", "r", "n")}
+GATES = {
+    "lstm_1997": ("i", "o", "c"),
+    "lstm": ("i", "f", "o", "c"),
+    "lstm_peephole": ("i", "f", "o", "c"),
+    "gru": ("k", "r", "n"),
+    "mingru": ("k", "n"),
+}
 """Blocks of the net input, in order; the other cells have one."""
 
 
@@ -57,6 +64,7 @@ def residual(point, p, h, x, push):
 
 def lstm_1997(point, p, state, x, push):
     h, c = np.split(state, 2, axis=-1)
+    h = h.real if point.gradient == "truncated" else h  # a constant
     z = h @ p["U"].T + x @ p["W"].T + p["b"] + push
     zi, zo, zc = np.split(z, 3, axis=-1)
     c = p["a"] * c + logistic(zi) * np.tanh(zc)
@@ -73,6 +81,17 @@ def lstm(point, p, state, x, push):
     return np.concatenate([h, c], axis=-1), z
 
 
+def lstm_peephole(point, p, state, x, push):
+    h, c = np.split(state, 2, axis=-1)
+    pi, pf, po = np.split(p["p"], 3)
+    zi, zf, zo, zc = np.split(h @ p["U"].T + x @ p["W"].T + p["b"] + push, 4, axis=-1)
+    zi, zf = zi + pi * c, zf + pf * c
+    c = logistic(zf) * c + logistic(zi) * np.tanh(zc)
+    zo = zo + po * c
+    h = logistic(zo) * np.tanh(c)
+    return np.concatenate([h, c], axis=-1), np.concatenate([zi, zf, zo, zc], axis=-1)
+
+
 def gru(point, p, h, x, push):
     Uk, Ur, Un = np.split(p["U"], 3)
     Wk, Wr, Wn = np.split(p["W"], 3)
@@ -81,13 +100,34 @@ def gru(point, p, h, x, push):
     zk = h @ Uk.T + x @ Wk.T + bk + pk
     zr = h @ Ur.T + x @ Wr.T + br + pr
     k, r = logistic(zk), logistic(zr)
-    recurrent = {"before": lambda: (r * h) @ Un.T, "after": lambda: r * (h @ Un.T)}[point.reset]()
+    recurrent = {"before": lambda: (r * h) @ Un.T, "after": lambda: r * (h @ Un.T + p.get("b_u", 0.0))}[
+        point.reset
+    ]()
     zn = x @ Wn.T + bn + recurrent + pn
     renewed = logistic(-zk)  # 1 − k, with its digits where the keep gate is wide open
     return k * h + renewed * np.tanh(zn), np.concatenate([zk, zr, zn], axis=-1)
 
 
-STEPS = {f.__name__: f for f in (simple, linear, residual, lstm_1997, lstm, gru)} | {"memory": memory}
+def mingru(point, p, h, x, push):
+    z = x @ p["W"].T + p["b"] + push
+    zk, zn = np.split(z, 2, axis=-1)
+    return logistic(zk) * h + logistic(-zk) * zn, z
+
+
+def diagonal(point, p, h, x, push):
+    # every pair as the real and imaginary part of one number would be complex already: written as a matrix
+    z = x @ p["W"].T + p["b"] + push
+    A = np.zeros((h.shape[-1],) * 2, np.result_type(p["rho"], p["theta"]))
+    for j, (rho, theta) in enumerate(zip(p["rho"], p["theta"], strict=True)):
+        rotation = np.array([[np.cos(theta), -np.sin(theta)], [np.sin(theta), np.cos(theta)]])
+        A[2 * j : 2 * j + 2, 2 * j : 2 * j + 2] = rho * rotation
+    return h @ A.T + z, z
+
+
+STEPS = {
+    f.__name__: f for f in (simple, linear, residual, lstm_1997, lstm, lstm_peephole, gru, mingru, diagonal)
+}
+STEPS |= {"memory": memory}
 
 
 def blocks(cell):
@@ -110,8 +150,14 @@ def shapes(point):
     N, M, K, G = point.hidden_size, point.input_size, point.output_size, blocks(point.cell)
     loop, dense = {"a": (), "W": (N, M)}, {"U": (G * N, N), "W": (G * N, M), "b": (G * N,)}
     own = loop if point.cell in ("linear", "memory") else dense
-    carousel = {"a": ()} if point.cell == "lstm_1997" else {}
-    return own | carousel | {"V": (K, N), "d": (K,)}
+    if point.cell in ("mingru", "diagonal"):
+        own = {"W": (G * N, M), "b": (G * N,)}
+    more = {
+        "lstm_1997": {"a": ()},
+        "lstm_peephole": {"p": (3 * N,)},
+        "diagonal": {"rho": (N // 2,), "theta": (N // 2,)},
+    }.get(point.cell, {})
+    return own | more | {"V": (K, N), "d": (K,)}
 
 
 def draw(point, seed, scale=0.6):

@@ -55,6 +55,13 @@ def test_variants_are_called_as_people_call_them(frames):
     assert [v.bounded for v in frames.variants.values()] == [True, True, False]
 
 
+def test_gamma_is_the_largest_of_chrono_gates():
+    for axes in ({"gate_init": "chrono"}, {"gate_init": ["chrono"], "gate_bias": [0.0, 1.0]}):
+        for variant in variants(points_frame(make.points(cell="gru", gamma=0.9, **axes)))[1].values():
+            assert variant.at(0.9) == "with its largest keep gate at 0.9"
+            assert "chrono" not in variant.label  # it does not vary
+
+
 @pytest.mark.parametrize(
     ("axes", "names"),
     [
@@ -72,6 +79,18 @@ def test_variants_are_called_as_people_call_them(frames):
         ),
         ({"cell": "simple", "loss_times": ["last", "every", 4], "length": 8}, None),
         ({"cell": "linear"}, ["linear loop"]),
+        (
+            {"cell": ["lstm_peephole", "mingru"], "gate_init": ["constant", "chrono"]},
+            [
+                *("peephole LSTM, constant gates", "peephole LSTM, chrono gates"),
+                *("minGRU, constant gates", "minGRU, chrono gates"),
+            ],
+        ),
+        (
+            {"cell": "lstm_1997", "gradient": ["truncated", "full"]},
+            ["LSTM of 1997, full gradient", "LSTM of 1997, truncated gradient"],
+        ),
+        ({"cell": "diagonal", "rho_min": [0.9, 0.0]}, ["diagonal, ρ from 0 γ", "diagonal, ρ from 0.9 γ"]),
     ],
 )
 def test_variants_of_any_study(axes, names):

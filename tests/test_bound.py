@@ -35,9 +35,10 @@ KINDS = ("gaussian", "orthogonal", "symmetric", "one direction", "not normal", "
 def networks(draw, cells):
     """A point of a cell with a bound, parameters for it, and its γ: σ_1(U) γ_f in the form of its cell."""
     cell = draw(st.sampled_from(cells))
-    activation = draw(st.sampled_from(sorted(SLOPE)))
+    activation = None if cell == "diagonal" else draw(st.sampled_from(sorted(SLOPE)))
     leak = draw(st.floats(0.05, 1.0)) if cell == "residual" else None
     N, M, K, B = (draw(st.integers(1, high)) for high in (9, 4, 3, 3))
+    N += N % 2 if cell == "diagonal" else 0
     T = draw(st.integers(1, 40))
     loss_times = draw(st.sampled_from(["last", "every"]))
     shape = dict(length=T, hidden_size=N, input_size=M, output_size=K, batch_size=B, loss_times=loss_times)
@@ -48,6 +49,10 @@ def networks(draw, cells):
     if cell in ("linear", "memory"):
         gamma = norm
         p["a"] = np.array(norm)
+    elif cell == "diagonal":
+        rho, theta = rng.uniform(-norm, norm, N // 2), rng.uniform(-9, 9, N // 2)
+        p |= {"rho": rho, "theta": theta, "b": rng.standard_normal(N)}
+        gamma = np.abs(rho).max()
     else:
         U = matrix(rng, draw(st.sampled_from(KINDS)), N)
         U = U / max(np.linalg.norm(U, 2), 1e-9)
@@ -58,7 +63,7 @@ def networks(draw, cells):
 
 
 @settings(deadline=None, max_examples=150)
-@given(networks(["simple", "linear", "memory"]))  # for residual the theorem is about the adjoint
+@given(networks(["simple", "linear", "memory", "diagonal"]))  # for residual the theorem is about the adjoint
 def test_5_error_terms_never_exceed_the_bound(network):
     point, p, x, gamma = network
     t = trace(point, parameters=p, inputs=x)
@@ -93,7 +98,7 @@ def test_5_every_step_obeys_the_norm_of_its_own_jacobian(network):
 
 
 @settings(deadline=None, max_examples=150)
-@given(networks(["simple", "linear", "memory", "residual"]))
+@given(networks(["simple", "linear", "memory", "residual", "diagonal"]))
 def test_5_the_measured_curves_never_exceed_the_bound(network):
     point, p, x, gamma = network
     found = row(point, parameters=p, inputs=x, probes=("curves",))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from longlag.workers import activations, checks, losses, scale, tasks, theory, weights
-from longlag.workers.cells import gru, linear, lstm, simple
+from longlag.workers.cells import diagonal, gru, linear, lstm, mingru, simple
 from longlag.workers.cells.base import Weights
 from longlag.workers.checks import chance, gates, gradients, lyapunov, mean_field, range, spectra
 from longlag.workers.checks import linear as terms
@@ -263,6 +263,17 @@ MUTATIONS: dict[str, Mutation] = {
         adjoint_scaled(gru.GRU, 1 - 1e-12),
         [gates.gru_keep, gates.block_jacobians],
         [gates.lstm_without_recurrence, gates.half_lives],
+    ),
+    "gates keep for longer than they were told": Mutation(
+        after(mingru, "keep_bias", lambda bias, *_: bias + 0.2),
+        [gates.chrono_bias, gates.chrono_law],
+        [gates.ring_law, gates.half_lives],
+    ),
+    "the ring is too small": Mutation(
+        scaled(diagonal, "ring", 0.97), [gates.ring_law], [gates.chrono_law, gates.diagonal_pairs]
+    ),
+    "a pair shrinks less backwards": Mutation(
+        adjoint_scaled(diagonal.Diagonal, 1 + 1e-12), [gates.diagonal_pairs], [gates.ring_law]
     ),
     "one reset convention has another gradient": Mutation(
         after(

@@ -234,6 +234,12 @@ def lstm_jacobian(point, p, before, z, after):
     if "f" in gates:
         ch += np.diag(before[6:] * slope(reference.logistic(gates["f"]))) @ U["f"]
     out = np.diag(o * (1 - tanh_c**2))
+    if "p" in p:
+        pi, pf, po = np.split(p["p"], 3)
+        cc += np.diag(before[6:] * slope(reference.logistic(gates["f"])) * pf) + np.diag(
+            candidate * slope(i) * pi
+        )
+        out += np.diag(tanh_c * slope(o) * po)  # the output gate sees c_t
     hh = np.diag(tanh_c * slope(o)) @ U["o"] + out @ ch
     return np.block([[hh, out @ cc], [ch, cc]])
 
@@ -253,9 +259,10 @@ def gru_jacobian(point, p, h, z, _after):
 @pytest.mark.parametrize(("options", "jacobian"), [
     (dict(cell="lstm_1997", gamma=0.95), lstm_jacobian),
     (dict(cell="lstm", gamma=0.9, gate_bias=0.5), lstm_jacobian),
+    (dict(cell="lstm_peephole", gamma=0.9, gate_bias=0.5), lstm_jacobian),
     (dict(cell="gru", gamma=0.8, reset="before"), gru_jacobian),
     (dict(cell="gru", gamma=0.8, reset="after"), gru_jacobian),
-], ids=["lstm_1997", "lstm", "gru before", "gru after"])  # fmt: skip
+], ids=["lstm_1997", "lstm", "lstm_peephole", "gru before", "gru after"])  # fmt: skip
 def test_22_block_jacobians_of_the_gated_cells(options, jacobian):
     T = 12
     point = Point(**options, length=T, hidden_size=6, input_size=3, batch_size=2)

@@ -129,6 +129,79 @@ def test_lstm_with_open_forget_gates_is_the_carousel_of_1997():
     assert np.abs(vectors(new)[..., 4:8]).max() < 1e-20
 
 
+def test_a_peephole_lstm_without_peepholes_is_the_lstm_to_the_last_bit():
+    shape = dict(length=25, hidden_size=4, input_size=3, batch_size=2, loss_times="3", gamma=0.8)
+    plain = trace(Point(cell="lstm", **shape))
+    closed = trace(Point(cell="lstm_peephole", **shape), parameters={"p": np.zeros(12)})
+    for name in ("states", "error_terms", "ln_norms", "ln_adjoint_norms"):
+        np.testing.assert_array_equal(getattr(plain, name), getattr(closed, name), err_msg=name)
+    for name, gradient in plain.gradients.items():
+        np.testing.assert_array_equal(gradient, closed.gradients[name], err_msg=name)
+    drawn = trace(Point(cell="lstm_peephole", **shape))
+    assert np.abs(drawn.ln_norms[-1] - plain.ln_norms[-1]).max() > 1e-3
+
+
+def test_real_pairs_decay_by_themselves():
+    T, rho = 150, np.array([1.1, -0.9, 0.3])
+    point = Point(cell="diagonal", length=T, hidden_size=6, batch_size=2)
+    t = trace(point, parameters={"rho": rho, "theta": np.zeros(3)})
+    logs = np.log(np.abs(t.error_terms[0])) + t.ln_norms[0][..., None]
+    wanted = logs[-1] + lags(T)[:, None, None] * np.log(np.abs(np.repeat(rho, 2)))
+    assert np.all(np.abs(logs - wanted) <= 1e-13 * lags(T)[:, None, None] + 1e-15)
+    signs = np.sign(np.repeat(rho, 2)) ** lags(T)[:, None, None] * np.sign(t.error_terms[0, -1])
+    np.testing.assert_array_equal(np.sign(t.error_terms[0]), signs)
+
+
+def test_a_pair_is_one_complex_number():
+    T, rho, theta = 200, 0.98, 0.7
+    point = Point(cell="diagonal", length=T, hidden_size=2, input_size=3, batch_size=4)
+    t = trace(point, parameters={"rho": [rho], "theta": [theta]})
+    drive = t.inputs @ t.parameters["W"].T
+    powers = (rho * np.exp(1j * theta)) ** lags(T)
+    h = np.einsum("k,kb->b", powers, drive[..., 0] + 1j * drive[..., 1])
+    np.testing.assert_allclose(t.states[-1], np.stack([h.real, h.imag], axis=-1), rtol=0, atol=1e-12)
+    pull = start(t)[:, 0] + 1j * start(t)[:, 1]
+    wanted = pull * np.conj(powers)[:, None]  # the adjoint turns back
+    found = vectors(t)[0, ..., 0] + 1j * vectors(t)[0, ..., 1]
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_the_diagonal_network_is_a_simple_one_with_a_block_matrix():
+    shape = dict(length=30, hidden_size=6, input_size=3, batch_size=2, loss_times="3")
+    t = trace(Point(cell="diagonal", **shape))
+    U = np.zeros((6, 6))
+    for j, (rho, theta) in enumerate(zip(t.parameters["rho"], t.parameters["theta"], strict=True)):
+        turn = np.array([[np.cos(theta), -np.sin(theta)], [np.sin(theta), np.cos(theta)]])
+        U[2 * j : 2 * j + 2, 2 * j : 2 * j + 2] = rho * turn
+    p = {name: t.parameters[name] for name in "WbVd"} | {"U": U}
+    assert_traces_agree(t, trace(Point(activation="identity", **shape), parameters=p), rtol=1e-12)
+
+
+def test_mingru_carries_the_product_of_its_keep_gates():
+    T, N = 40, 5
+    t = trace(Point(cell="mingru", length=T, hidden_size=N, batch_size=3, gamma=0.9))
+    zk, zn = np.split(t.net_inputs, 2, axis=-1)
+    k, renewed = reference.logistic(zk), reference.logistic(-zk)
+    adjoint = np.empty((T, 3, N))
+    adjoint[-1] = start(t)
+    for j in range(T - 1, 0, -1):
+        adjoint[j - 1] = adjoint[j] * k[j]
+    wanted = np.concatenate([adjoint * (t.states[:-1] - zn) * k * renewed, adjoint * renewed], axis=-1)
+    size = np.linalg.norm(wanted, axis=-1, keepdims=True)
+    assert np.all(np.abs(vectors(t)[0] - wanted) <= 1e-13 * size)
+
+
+def test_a_wide_open_keep_gate_lets_in_what_it_should():
+    # 1 − k = e^−50: k rounds to 1, and 1 − σ(50) would be 0
+    point = Point(cell="mingru", length=1, hidden_size=1, input_size=1, output_size=1, batch_size=1)
+    p = {"W": np.zeros((2, 1)), "b": np.array([50.0, 3.0]), "V": np.ones((1, 1))}
+    t = trace(point, parameters=p)
+    assert float(t.states[1, 0, 0]) == pytest.approx(3 * np.exp(-50), rel=1e-14)
+    np.testing.assert_allclose(
+        t.ln_norms[0, 0], np.log(np.abs(start(t)[:, 0])) - 50 + 0.5 * log(10), rtol=1e-14
+    )
+
+
 def test_the_two_reset_conventions_agree_where_the_gate_is_open():
     shape = dict(length=25, hidden_size=4, input_size=3, batch_size=2, loss_times="3")
     p = dict(trace(Point(cell="gru", gamma=0.8, **shape)).parameters)
@@ -157,12 +230,17 @@ def test_every_loss_is_the_sum_of_shorter_points(cell):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_hidden_units_have_no_order(cell):
-    point = Point(cell=cell, length=15, hidden_size=5, input_size=3, batch_size=2)
+    point = Point(cell=cell, length=15, hidden_size=6, input_size=3, batch_size=2)
     t = trace(point)
-    order = np.random.default_rng(4).permutation(5)
-    rows = np.concatenate([order + 5 * g for g in range(reference.blocks(cell))])
+    order = np.random.default_rng(4).permutation(6)
+    pairs = np.random.default_rng(4).permutation(3)
+    if cell == "diagonal":  # pairs stay together
+        order = np.stack([2 * pairs, 2 * pairs + 1], axis=1).ravel()
+    rows = np.concatenate([order + 6 * g for g in range(reference.blocks(cell))])
     p = dict(t.parameters)
     p |= {name: p[name][rows] for name in ("W", "b") if name in p}
+    p |= {name: p[name][pairs] for name in ("rho", "theta") if name in p}
+    p |= {"p": p["p"][rows[:18]]} if "p" in p else {}
     p |= {"U": p["U"][rows][:, order]} if "U" in p else {}
     p["V"] = p["V"][:, order]
     assert_traces_agree(t, trace(point, parameters=p), rows, rtol=1e-12)

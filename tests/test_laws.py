@@ -10,6 +10,15 @@ from longlag.workers.points import cell_parameters
 LARGE = dict(length=2, hidden_size=200, input_size=50, output_size=40, batch_size=100)
 
 
+TURNED = {
+    "lstm": slice(200, 400),
+    "lstm_peephole": slice(200, 400),
+    "gru": slice(0, 200),
+    "mingru": slice(0, 200),
+}
+"""The biases that γ turns, at 200 units."""
+
+
 def normal_with(values, deviation):
     """Mean, spread and the share beyond one deviation are those of N(0, deviation²), to four standard errors."""
     n = values.size
@@ -28,9 +37,11 @@ def test_weights_read_out_biases_and_targets(cell):
     assert not t.states[0].any()
     normal_with(t.targets, 1.0)
     if "b" in p:
-        turned = {"lstm": slice(200, 400), "gru": slice(0, 200)}.get(cell, slice(0))
+        turned = TURNED.get(cell, slice(0))
         assert not np.delete(p["b"], np.r_[turned]).any()
-        assert len(set(p["b"][turned])) == (cell in ("lstm", "gru"))
+        assert len(set(p["b"][turned])) == (cell in TURNED)
+    if "p" in p:
+        normal_with(p["p"], 0.1)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "uniform", "impulse", "zero"])
@@ -112,3 +123,89 @@ def test_inputs_and_targets_do_not_depend_on_the_cell_but_on_the_seed():
         np.ravel(a)[:8] for a in (other.inputs, other.targets, *other.parameters.values()) if np.any(a)
     ]
     assert len({stream.tobytes() for stream in streams}) == len(streams)
+
+
+def uniform_on(values, low, high):
+    """The Kolmogorov–Smirnov distance to the uniform law is below its 1 % point."""
+    share = (np.sort(values) - low) / (high - low)
+    n = len(share)
+    assert share[0] >= -1e-12
+    assert share[-1] <= 1 + 1e-12
+    steps = np.arange(n + 1) / n
+    assert max((steps[1:] - share).max(), (share - steps[:-1]).max()) <= 1.63 / np.sqrt(n)
+
+
+@pytest.mark.parametrize("least", [0.0, 0.8])
+def test_27_eigenvalues_of_the_diagonal_cell_fill_a_ring(least):
+    gamma = 0.95
+    p = trace(Point(cell="diagonal", gamma=gamma, rho_min=least, hidden_size=4000, length=1)).parameters
+    assert p["rho"].max() == gamma
+    rest = np.delete(p["rho"], np.argmax(p["rho"]))
+    uniform_on(rest**2, (least * gamma) ** 2, gamma**2)
+    uniform_on(p["theta"], 0.0, 2 * np.pi)
+    assert abs(np.corrcoef(p["rho"], p["theta"])[0, 1]) < 4 / np.sqrt(2000)
+
+
+def test_a_ring_without_width_is_a_circle_and_one_pair_is_at_its_rim():
+    p = trace(Point(cell="diagonal", gamma=0.7, rho_min=1.0, hidden_size=20, length=1)).parameters
+    assert (p["rho"] == 0.7).all()
+    assert trace(Point(cell="diagonal", gamma=0.7, hidden_size=2, length=1)).parameters["rho"] == [0.7]
+
+
+@pytest.mark.parametrize("cell", TURNED)
+@pytest.mark.parametrize("longest", [2, 10, 1000])
+def test_20_chrono_gates(cell, longest):
+    # b = ln u, u uniform on [1, T_max − 1]; b = ln(T_max − 1) gives the gate (T_max − 1)/T_max = gamma
+    gamma = (longest - 1) / longest
+    N = 200
+    p = trace(
+        Point(cell=cell, gamma=gamma, gate_init="chrono", gate_bias=0.3, **LARGE)
+        if cell != "mingru"
+        else Point(cell=cell, gamma=gamma, gate_init="chrono", **LARGE)
+    ).parameters
+    b = p["b"][TURNED[cell]]
+    gates = 1 / (1 + np.exp(-b))
+    assert gates.min() >= 0.5
+    assert gates.max() <= gamma * (1 + 1e-12)
+    if longest > 2:
+        uniform_on(np.exp(b), 1.0, longest - 1.0)
+    else:
+        np.testing.assert_allclose(b, 0.0, atol=1e-15)
+    if cell.startswith("lstm"):
+        np.testing.assert_array_equal(p["b"][:N], -b)
+        assert (p["b"][2 * N : 3 * N] == 0.3).all()
+        assert not p["b"][3 * N :].any()
+    if cell == "gru":
+        assert (p["b"][N : 2 * N] == 0.3).all()
+        assert not p["b"][2 * N :].any()
+    constant = trace(Point(cell=cell, gamma=gamma, **LARGE)).parameters
+    for name in set(p) - {"b"}:
+        np.testing.assert_array_equal(p[name], constant[name])
+
+
+def test_20_the_longest_chrono_gate_is_gamma():
+    # the bound of the law itself: ln(T_max − 1) as a bias, for a gate of the cell's own γ
+    for longest in (2, 7, 1e3, 1e9):
+        gamma = (longest - 1) / longest
+        point = Point(cell="mingru", gamma=gamma, hidden_size=2, length=2, input="zero")
+        t = trace(point, parameters={"b": [np.log(longest - 1)] * 2 + [0.0] * 2})
+        keep = np.exp(t.ln_adjoint_norms[0, 0] - t.ln_adjoint_norms[0, 1])
+        np.testing.assert_allclose(keep, gamma, rtol=1e-12)
+
+
+@pytest.mark.parametrize("cell", TURNED)
+def test_chrono_gates_of_two_gammas_are_paired(cell):
+    shape = dict(cell=cell, gate_init="chrono", hidden_size=200, length=1)
+    u = {g: np.exp(trace(Point(gamma=g, **shape)).parameters["b"][TURNED[cell]]) for g in (0.75, 0.9)}
+    np.testing.assert_allclose((u[0.75] - 1) / 2, (u[0.9] - 1) / 8, rtol=0, atol=1e-12)
+    for gamma in (0.0, 0.499, 1.0, 1.5):
+        with pytest.raises(ValueError, match=r"give one from 0\.5 to below 1"):
+            trace(Point(gamma=gamma, **shape))
+
+
+def test_eigenvalues_of_two_gammas_are_paired():
+    shape = dict(cell="diagonal", hidden_size=20, length=1)
+    one, other = (trace(Point(gamma=gamma, **shape)).parameters for gamma in (0.5, 1.0))
+    np.testing.assert_array_equal(one["rho"], other["rho"] / 2)
+    for name in ("theta", "W", "V"):
+        np.testing.assert_array_equal(one[name], other[name])

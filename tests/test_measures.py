@@ -9,6 +9,8 @@ from helpers import row
 from longlag.workers import Point, trace
 from longlag.workers.cells import CELLS
 
+KEEPS = {"lstm": 1, "lstm_peephole": 1, "gru": 0, "mingru": 0}
+"""The block of the gate whose product stands beside the curve."""
 LEVELS = {"half_life": 0.5, "horizon_10": 0.1, "horizon_1": 0.01}
 SLOPES = {"tanh": 1.0, "logistic": 0.25, "relu": 1.0, "identity": 1.0}
 
@@ -92,9 +94,9 @@ def test_curves_and_what_is_read_off_them(point):
     nominal = gamma_nominal(point, t.parameters)
     assert found["gamma_nominal"] == pytest.approx(nominal, rel=1e-12)
     np.testing.assert_allclose(found["bound"], np.arange(L + 1) * log(nominal), rtol=1e-11, atol=1e-12)
-    if point.cell in ("simple", "linear", "memory", "residual"):
+    if point.cell in ("simple", "linear", "memory", "residual", "diagonal"):
         assert found["bound_gap"] == pytest.approx(L * log(nominal) - curve[L], abs=1e-10)
-    elif point.cell in ("lstm_1997", "lstm", "gru"):
+    else:
         assert found["bound_gap"] is None
 
 
@@ -105,9 +107,10 @@ def gamma_nominal(point, p):
     if point.cell in ("simple", "residual"):
         bound = np.linalg.svd(p["U"], compute_uv=False)[0] * SLOPES[point.activation]
         return bound if point.cell == "simple" else (1 - point.leak) + point.leak * bound
+    if point.cell == "diagonal":
+        return np.abs(p["rho"]).max()
     N = point.hidden_size
-    gate = {"lstm": p["b"][N : 2 * N], "gru": p["b"][:N]}[point.cell]
-    return reference.logistic(gate).mean()
+    return reference.logistic(p["b"][KEEPS[point.cell] * N :][:N]).mean()
 
 
 @pytest.mark.parametrize("point", POINTS, ids=str)
@@ -134,7 +137,7 @@ def test_gamma_kinds(activation, weights):
 def test_loss_gradient_sizes_and_saturation(point):
     found, t = row(point), trace(point)
     assert found["loss_value"] == pytest.approx(t.loss, rel=1e-13)
-    for name in ("U", "W", "b", "a", "V", "d"):
+    for name in ("U", "W", "b", "a", "V", "d", "p", "rho", "theta", "b_u"):
         wanted = log(np.linalg.norm(t.gradients[name])) if name in t.gradients else None
         assert found[f"ln_grad_norm_{name}"] == (
             wanted if wanted is None else pytest.approx(wanted, abs=1e-12)
@@ -143,7 +146,8 @@ def test_loss_gradient_sizes_and_saturation(point):
     squashed, f = {
         "simple": (z, point.activation), "residual": (z, point.activation), "linear": (z, "identity"),
         "memory": (t.states[1:], "tanh"), "gru": (z[..., 2 * N :], "tanh"),
-        "lstm": (t.states[1:, :, N:], "tanh"), "lstm_1997": (t.states[1:, :, N:], "tanh"),
+        "mingru": (z[..., N:], "identity"), "diagonal": (z, "identity"),
+        **dict.fromkeys(("lstm", "lstm_peephole", "lstm_1997"), (t.states[1:, :, N:], "tanh")),
     }[point.cell]  # fmt: skip
     slope = reference.ACTIVATIONS[f](squashed + 1j * reference.H).imag / reference.H
     assert found["saturation_step"] == list(range(1, point.length + 1))
@@ -155,12 +159,11 @@ def test_loss_gradient_sizes_and_saturation(point):
         )
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", KEEPS)
 def test_gate_product_stands_beside_the_curve(cell):
     point = Point(cell=cell, length=20, hidden_size=6, batch_size=3, loss_times="2", gamma=0.9)
     found, t = row(point), trace(point)
-    gate = t.net_inputs[..., 6:12] if cell == "lstm" else t.net_inputs[..., :6]
-    ln_gate = np.log(reference.logistic(gate))
+    ln_gate = np.log(reference.logistic(t.net_inputs[..., 6 * KEEPS[cell] :][..., :6]))
     wanted = [
         np.mean([ln_gate[t - lag : t].sum(axis=0) for t in t.loss_times if t >= lag + 1])
         for lag in found["lag"]
@@ -168,9 +171,9 @@ def test_gate_product_stands_beside_the_curve(cell):
     np.testing.assert_allclose(found["gate_product"], wanted, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell not in ("lstm", "gru")])
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell not in KEEPS])
 def test_ungated_cells_have_no_gate_product(cell):
-    assert row(Point(cell=cell, length=5, hidden_size=3))["gate_product"] is None
+    assert row(Point(cell=cell, length=5, hidden_size=4))["gate_product"] is None
 
 
 @pytest.mark.parametrize("length", [1, 2, 4, 5])
@@ -222,7 +225,9 @@ def test_a_loss_without_gradient_is_no_signal(cell):
     assert np.abs(t.gradients["d"]).max() > 0
 
 
-@pytest.mark.parametrize(("cell", "gamma"), [("lstm", 1.0), ("gru", 1.5), ("lstm", 0.0), ("residual", 0.1)])
+@pytest.mark.parametrize(("cell", "gamma"), [
+    ("lstm", 1.0), ("gru", 1.5), ("lstm", 0.0), ("residual", 0.1), ("lstm_peephole", 1.0), ("mingru", 1.2),
+])  # fmt: skip
 def test_a_gamma_out_of_reach_is_unreachable_and_never_clamped(cell, gamma):
     point = Point(cell=cell, gamma=gamma, length=6, hidden_size=3)
     found = row(point)
@@ -235,7 +240,7 @@ def test_a_gamma_out_of_reach_is_unreachable_and_never_clamped(cell, gamma):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_ok_rows_have_no_detail_and_lists_have_one_length(cell):
-    found = row(Point(cell=cell, length=9, hidden_size=3))
+    found = row(Point(cell=cell, length=9, hidden_size=4))
     assert found["status"] == "ok"
     assert found["status_detail"] is None
     curves = (

@@ -6,7 +6,7 @@ from helpers import row, vectors
 from longlag.workers import Point, measure, trace
 from longlag.workers.cells import CELLS
 
-SMALL = dict(hidden_size=5, input_size=3, output_size=2, batch_size=3)
+SMALL = dict(hidden_size=6, input_size=3, output_size=2, batch_size=3)
 PAIRS = ("all_pairs", "pair_map")
 WINDOWS = ("gradient_by_lag", "truncated_bptt")
 

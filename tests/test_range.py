@@ -24,11 +24,12 @@ def ln_fraction(x):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("cell", ["memory", "simple", "residual"])
+@pytest.mark.parametrize("cell", ["memory", "simple", "residual", "diagonal"])
 def test_quiet_network_at_lag_ten_thousand(cell, dtype):
     # no input: the state stays zero, f' is 1 everywhere and r(ℓ) = ℓ ln γ, for the residual cell with U ∝ 1
     own = dict(weights="identity") if cell == "residual" else {}
     own |= dict(activation="identity") if cell == "simple" else {}
+    own |= dict(rho_min=1.0) if cell == "diagonal" else {}
     shape = dict(length=LAG + 1, hidden_size=4, batch_size=1, input="zero", dtype=dtype)
     # float32: one rounding a step, and those of U itself
     per_step = 1e-14 if dtype == "float64" else 2e-7
@@ -75,6 +76,9 @@ BOUNDED = [
     dict(cell="residual", gamma=1.5),
     dict(cell="lstm", gamma=0.5),
     dict(cell="gru", gamma=0.5),
+    dict(cell="lstm_peephole", gamma=0.5),
+    dict(cell="lstm_1997", gamma=0.9, gradient="truncated"),
+    dict(cell="mingru", gamma=0.5),
     dict(gamma=1.5, dtype="float32"),
     dict(cell="lstm", gamma=0.5, dtype="float32"),
 ]
@@ -185,7 +189,7 @@ def test_gradient_of_an_impulse_long_ago_keeps_its_size(cell, dtype):
 @pytest.mark.parametrize("cell", CELLS)
 def test_no_gradient_is_ever_nan(cell):
     own = dict(weights="identity", activation="identity") if cell in ("simple", "residual") else {}
-    gamma = 0.9 if cell in ("lstm", "gru") else 1.5
+    gamma = 1.5 if CELLS[cell].keep_gate is None else 0.9
     point = Point(cell=cell, gamma=gamma, length=3000, hidden_size=2, batch_size=1, input="zero", **own)
     t = trace(point)
     for name, gradient in t.gradients.items():
@@ -218,3 +222,16 @@ def test_a_deeply_saturated_network_loses_hundreds_of_decades_a_step(activation,
     found = t.ln_norms[0, :, 0] - t.ln_norms[0, -1, 0]
     np.testing.assert_allclose(found, after + lag * log(0.25), rtol=1e-12 if dtype == "float64" else 1e-6)
     assert found[0] < -25_000
+
+
+def test_gradients_of_the_diagonal_cell_near_the_end_of_the_range():
+    # products of states of 1e307 and error terms overflow; the sums keep their size all the same
+    T, a, impulse = 1900, 1.5, 1e-27
+    point = Point(cell="diagonal", length=T, hidden_size=2, input_size=1, output_size=1, batch_size=1)
+    x = np.zeros((T, 1, 1))
+    x[0] = impulse
+    p = dict(rho=[a], theta=[0.0], W=[[1.0], [0.0]], b=[0.0, 0.0], V=[[1.0, 0.0]], d=[0.0])
+    found, t = row(point, parameters=p, inputs=x), trace(point, parameters=p, inputs=x)
+    wanted = scalar_chain(T, a, impulse, float(t.targets[-1, 0, 0]))["U"]
+    assert found["status"] == "ok"
+    assert found["ln_grad_norm_rho"] == pytest.approx(ln_fraction(abs(wanted)), rel=1e-12)

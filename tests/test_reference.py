@@ -76,7 +76,7 @@ def test_the_page_has_every_option_of_every_verb() -> None:
 
 def test_every_value_of_a_choice_is_explained() -> None:
     explained = PAGE.split("What the values mean:")[1].split("### Cells")[0]
-    for name in ("gamma_kind", "weights", "input", "loss", "loss_times", "target"):
+    for name in ("gamma_kind", "weights", "input", "loss", "loss_times", "target", "gate_init", "gradient"):
         part = re.search(rf"^- `{name}`.*?(?=^- `|\Z)", explained, re.MULTILINE | re.DOTALL)
         assert part, name
         for choice in PARAMETERS[name].choices or ("last", "every"):

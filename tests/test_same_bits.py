@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference
-from helpers import label
+from helpers import fitting, label
 from longlag.workers import Point, measure, trace
 from longlag.workers.cells import CELLS
 from longlag.workers.points import cell_parameters
@@ -38,7 +38,10 @@ def company(cell, **shape):
     points += [Point(cell=cell, gamma=gamma, **shape) for gamma in (0.5, 0.0, 1.5)]  # 0: dead or unreachable
     points.append(Point(cell=cell, input="zero", **shape))
     points.append(Point(cell=cell, input="uniform", input_scale=1e3, seed=3, **shape))
-    for name, value in (("weights", "gaussian"), ("leak", 0.9), ("recurrent_gain", 3.0), ("gate_bias", -2.0)):
+    for name, value in (
+        *(("weights", "gaussian"), ("leak", 0.9), ("recurrent_gain", 3.0), ("gate_bias", -2.0)),
+        *(("gate_init", "chrono"), ("rho_min", 0.9)),
+    ):
         points += [Point(cell=cell, **{name: value}, **shape)] if name in own else []
     return points
 
@@ -47,7 +50,7 @@ def company(cell, **shape):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_alone_and_in_every_stack(cell, dtype, shape):
-    points = company(cell, dtype=dtype, **shape)
+    points = company(cell, dtype=dtype, **fitting(cell, shape))
     alone = [bits([point])[0] for point in points]
     order = np.random.default_rng(7).permutation(len(points))
     for chosen in (range(len(points)), order, order[:2], [*order, *order[:3], *order]):
@@ -60,6 +63,7 @@ def test_alone_and_in_every_stack(cell, dtype, shape):
     dict(activation="logistic"), dict(activation="relu"), dict(activation="identity"),
     dict(cell="residual", activation="relu"), dict(cell="linear", activation="logistic"),
     dict(cell="gru", reset="after"), dict(cell="lstm", loss="cross_entropy"), dict(loss="cross_entropy"),
+    dict(cell="lstm_1997", gradient="truncated"),
 ], ids=label)  # fmt: skip
 def test_alone_and_stacked_with_other_options(options):
     shape = dict(length=10, hidden_size=6, input_size=3, batch_size=3, loss_times="2")
@@ -103,7 +107,7 @@ def probes_of(cell):
 @pytest.mark.parametrize("shape", SHAPES[:4], ids=lambda s: f"N{s['hidden_size']}-T{s['length']}")
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_probe_alone_and_in_a_stack(cell, shape):
-    points, every = company(cell, **shape), probes_of(cell)
+    points, every = company(cell, **fitting(cell, shape)), probes_of(cell)
     alone = [bits([point], probes=every)[0] for point in points]
     assert bits(points, probes=every) == alone
     assert bits(points[::-1], probes=every) == alone[::-1]
@@ -112,7 +116,7 @@ def test_every_probe_alone_and_in_a_stack(cell, shape):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_probe_never_changes_the_bits_of_another(cell, dtype):
-    shape = dict(length=14, hidden_size=5, batch_size=3, loss_times="2", dtype=dtype)
+    shape = fitting(cell, dict(length=14, hidden_size=5, batch_size=3, loss_times="2", dtype=dtype))
     points = [Point(cell=cell, seed=seed, **shape) for seed in range(3)]
     every = probes_of(cell)
     whole = bits(points, probes=every)
@@ -137,6 +141,26 @@ def test_own_arrays_give_the_bits_of_drawn_ones_and_know_no_neighbours(cell):
     alone = [bits([points[i]], parameters=parameters[i], inputs=inputs[i])[0] for i in range(4)]
     assert bits(points, parameters=parameters, inputs=inputs) == alone
     assert bits(points[::-1], parameters=parameters[::-1], inputs=inputs[::-1]) == alone[::-1]
+
+
+def test_points_with_and_without_an_optional_array_are_not_one_stack():
+    shape = dict(cell="gru", reset="after", length=9, hidden_size=5, input_size=3, batch_size=2)
+    points = [Point(seed=seed, **shape) for seed in range(6)]
+    own = [{"b_u": np.full(5, seed)} if seed % 2 else {} for seed in range(6)]
+    alone = [bits([point], parameters=p)[0] for point, p in zip(points, own, strict=True)]
+    assert bits(points, parameters=own) == alone
+    assert [row["ln_grad_norm_b_u"] is None for row in alone] == [True, False] * 3
+    assert bits(points[::2]) == alone[::2]
+
+
+def test_large_angles_do_not_change_the_bits_of_their_neighbours():
+    shape = dict(cell="diagonal", length=9, hidden_size=10, input_size=3, batch_size=2)
+    points = [Point(seed=seed, **shape) for seed in range(5)]
+    scales = (1, 1e9, -1, 1e300, 0)
+    own = [{"theta": trace(p).parameters["theta"] * s} for p, s in zip(points, scales, strict=True)]
+    alone = [bits([point], parameters=p)[0] for point, p in zip(points, own, strict=True)]
+    assert bits(points, parameters=own) == alone
+    assert bits(points[::-1], parameters=own[::-1]) == alone[::-1]
 
 
 def test_twice_is_the_same():

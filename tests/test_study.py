@@ -227,6 +227,25 @@ def test_what_is_not_toml_has_line_and_column(text: str, place: str, tmp_path: P
         ({"loss_times": 100, "length": [64, 256]}, "loss_times = 100: give a count up to length = 64"),
         ({"cell": "lstm", "gamma_kind": "radius"}, "gamma_kind = 'radius'"),
         ({"cell": "lstm", "activation": "tanh"}, "the lstm cell has no activation .*: leave activation out"),
+        (
+            {"cell": "gru", "gradient": "truncated"},
+            r"the gru cell has no gradient \(cells that have it: lstm_1997\)",
+        ),
+        (
+            {"cell": "simple", "gate_init": "chrono"},
+            "the simple cell has no gate_init .*lstm_peephole, gru, mingru",
+        ),
+        ({"cell": "mingru", "recurrent_gain": 2}, "the mingru cell has no recurrent_gain"),
+        ({"cell": "lstm", "rho_min": 0.5}, r"no rho_min \(cells that have it: diagonal\)"),
+        (
+            {"cell": "diagonal", "rho_min": 1.5},
+            "rho_min = 1.5 is out of range: give a finite number from 0 up to 1",
+        ),
+        ({"cell": "lstm", "gate_init": "crono"}, "did you mean 'chrono'"),
+        (
+            {"cell": ["simple", "diagonal"], "hidden_size": [8, 5]},
+            "hidden_size = 5: the diagonal cell's units come in groups of 2; give 6",
+        ),
         ({"gamma": []}, "gamma has 0 values"),
         ({"gamma": {0.5}}, "give a value or an axis"),
         ({"gamma": [[0.5]]}, "give one list of plain values|give a finite number"),

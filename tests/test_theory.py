@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from helpers import row
 from longlag.workers import Point, gaussian, measure, theory, trace
 from longlag.workers.activations import ACTIVATIONS
 from longlag.workers.errors import InvalidPoint, Unreachable
@@ -300,3 +301,28 @@ def test_no_warning_of_quadrature_over_the_plane():
                     variance, chi = fixed_point(name, float(gain), float(sd))
                     assert 0 <= variance < math.inf
                     assert 0 < chi <= gain**2
+
+
+def test_the_probe_gives_the_theory_of_the_points_own_arrays_and_inputs():
+    found = row(
+        Point(weights="gaussian", gamma=1.5, gamma_kind="gain", input_scale=0.5), probes=["mean_field"]
+    )
+    point = Point(weights="gaussian", gamma=1.5, gamma_kind="gain", input_scale=0.5)
+    wanted = theory.mean_field(point)
+    assert (found["gamma_mean_field"], found["mean_field_chi"]) == (wanted.gamma, wanted.chi)
+    assert found["mean_field_variance"] == wanted.variance
+    # own arrays: g² = N·(mean square of U), σ² = mean square of W x + b, of these very inputs
+    rng = np.random.default_rng(4)
+    small = point.replace(length=30, hidden_size=6, input_size=2, batch_size=3)
+    own = {"U": rng.standard_normal((6, 6)), "W": rng.standard_normal((6, 2)), "b": rng.standard_normal(6)}
+    x = rng.standard_normal((30, 3, 2))
+    g = np.sqrt((own["U"] ** 2).sum() / 6)
+    sd = np.sqrt(((x @ own["W"].T + own["b"]) ** 2).mean())
+    one = row(small, probes=["mean_field"], parameters=own, inputs=x)
+    assert one["mean_field_chi"] == pytest.approx(theory.fixed_point("tanh", g, sd)[1], rel=1e-10)
+
+
+def test_a_network_that_nothing_moves_grows_by_its_gain():
+    found = row(Point(gamma=1.3, input="zero"), probes=["mean_field", "lyapunov"])
+    assert found["gamma_mean_field"] == pytest.approx(1.3, rel=1e-12)
+    assert found["gamma_lyapunov"] == pytest.approx(1.3, rel=1e-12)

@@ -4,7 +4,7 @@ LonglagError
 ├── InvalidPoint (ValueError)   a parameter, probe or own array that cannot be
 ├── Unreachable (ValueError)    a gamma that the cell's knob cannot reach, a critical point that is nowhere
 ├── TooLarge (MemoryError)      more memory than there is
-└── BadFile (OSError)           a record file that is missing, truncated or altered
+└── BadFile (OSError)           a file that is missing, truncated, altered, or not what it has to be
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ class TooLarge(LonglagError, MemoryError):
 
 
 class BadFile(LonglagError, OSError):
-    """A record file that is missing, truncated or altered; the text says which and how to compute it again."""
+    """A file that is missing, truncated, altered or not what it has to be; the text says which and what to do."""
 
 
 def nearest(name: object, allowed: Iterable[str]) -> str:

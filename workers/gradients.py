@@ -60,7 +60,8 @@ class Gradients:
         drive, with_drive = _tame(chunk.drive)
         parts = self._cell.gradients(chunk._replace(before=states.transpose(1, 2, 0, 3, 4), drive=drive))
         none = np.zeros_like(with_drive)
-        return parts, {n: {"U": with_states, "a": with_states, "W": with_drive}.get(n, none) for n in parts}
+        by = dict.fromkeys(("U", "a", "rho", "theta"), with_states) | {"W": with_drive}
+        return parts, {n: by.get(n, none) for n in parts}
 
     def _add(self, name: str, part: Array, exponent: Exponents) -> None:
         flat, moved = rescaled(part.reshape(1, len(part), -1), np.ones(len(part), np.bool_))

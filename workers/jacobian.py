@@ -49,7 +49,7 @@ def jacobians(stack: Stack, tape: Tape, columns: int) -> Iterator[tuple[int, Flo
     rows = unit_rows(stack, columns)
     for stretch in descent(stack, tape, columns):
         for t, local in stretch.steps():
-            yield t, *matrices(back(stack, Bundle(rows.value.copy(), rows.exponent), local)[0])
+            yield t, *matrices(back(stack, rows, local)[0])
 
 
 def factors(stack: Stack, tape: Tape, columns: int) -> Iterator[tuple[int, Float, Float]]:

@@ -38,9 +38,11 @@ class Task:
     def all_parameters(self) -> dict[str, NDArray]:
         """Every trained array, in float64 or as given. Raises Unreachable where one must be drawn and cannot."""
         p = self.point
-        names = make_cell(p).shapes(p.hidden_size, p.input_size, p.output_size)
+        cell, sizes = make_cell(p), (p.hidden_size, p.input_size, p.output_size)
+        names = cell.shapes(*sizes)
         drawn = {} if set(names) <= set(self.parameters) else draw_parameters(p)
-        return {name: np.asarray(self.parameters.get(name, drawn.get(name))) for name in names}
+        given = [name for name in cell.optional(*sizes) if name in self.parameters]
+        return {name: np.asarray(self.parameters.get(name, drawn.get(name))) for name in (*names, *given)}
 
     def all_inputs(self) -> NDArray:
         """The driving sequence (T, B, M)."""
@@ -108,7 +110,7 @@ def _measure(
     tape = forward(whole, checkpoints)
     steps = overflow_step(tape)
     if not steps.any():
-        return _rows(points, parameters, whole, tape, probes)
+        return _rows(tasks, parameters, whole, tape, probes)
     del whole, tape  # twice would be beyond what was planned
     fine: list[int] = np.flatnonzero(steps == 0).tolist()
     rows: dict[int, Row] = {}
@@ -116,19 +118,20 @@ def _measure(
         rest = _measure([tasks[p] for p in fine], [parameters[p] for p in fine], probes, checkpoints)
         rows.update(zip(fine, rest, strict=True))
     for p in np.flatnonzero(steps).tolist():
-        rows[p] = _overflowed(points[p], parameters[p], inputs[p], int(steps[p]), probes, checkpoints)
+        rows[p] = _overflowed(tasks[p], parameters[p], inputs[p], int(steps[p]), probes, checkpoints)
     return [rows[p] for p in range(len(tasks))]
 
 
 def _overflowed(
-    point: Point, arrays: Arrays, x: NDArray, step: int, probes: Sequence[str], checkpoints: bool
+    task: Task, arrays: Arrays, x: NDArray, step: int, probes: Sequence[str], checkpoints: bool
 ) -> Row:
     """The row of a point whose state overflows at ``step``: its curves end where the states do."""
+    point = task.point
     row: Row = {"gamma_nominal": _nominal([point], [arrays])[0]}
     if step > 1:
         times = tuple(t for t in point.steps_with_loss if t < step) or (step - 1,)
         short = stack([point], [dict(arrays)], [x[: step - 1]], times)
-        row = _rows([point], [arrays], short, forward(short, checkpoints), probes)[0]
+        row = _rows([task], [arrays], short, forward(short, checkpoints), probes)[0]
     last = f"; curves start from step {step - 1}" if step > 1 and step <= point.steps_with_loss[-1] else ""
     row["status"] = "overflow"
     row["status_detail"] = (
@@ -147,11 +150,12 @@ def _nominal(points: Sequence[Point], parameters: Sequence[Arrays]) -> NDArray[n
 
 
 def _rows(
-    points: Sequence[Point], parameters: Sequence[Arrays], whole: Stack, tape: Tape, probes: Sequence[str]
+    tasks: Sequence[Task], parameters: Sequence[Arrays], whole: Stack, tape: Tape, probes: Sequence[str]
 ) -> list[Row]:
     """Sweep back and measure: one row a point. The sweep is the same whatever the probes."""
     outputs = read(whole, tape)
-    swept = Swept(whole, tape, outputs, backward(whole, tape, outputs), _nominal(points, parameters))
+    points, own = [task.point for task in tasks], [task.inputs is not None for task in tasks]
+    swept = Swept(whole, tape, outputs, backward(whole, tape, outputs), _nominal(points, parameters), own)
     columns: dict[str, NDArray] = {"gamma_nominal": swept.nominal, "loss_value": outputs.loss_value()}
     for name in probes:
         if PROBES[name].lacking(type(whole.cell)) is None:

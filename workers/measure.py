@@ -39,7 +39,7 @@ def measure(
     chosen = check_probes(probes, {point.cell for point in several})
     tasks = tasks_of(several, parameters, inputs)
     rows: list[Row] = [{}] * len(tasks)
-    for stacked, checkpoints in _stacks(several, chosen):
+    for stacked, checkpoints in _stacks(tasks, chosen):
         for i, row in zip(stacked, run([tasks[i] for i in stacked], chosen, checkpoints), strict=True):
             rows[i] = row
     return records.table(several, [_identity(task) for task in tasks], rows, chosen, float("nan"))
@@ -66,11 +66,12 @@ def _one_each(given: Any, count: int, shared: bool, what: str) -> list[Any]:
 
 
 def _own_parameters(point: Point, given: Mapping[str, Any]) -> dict[str, NDArray]:
-    shapes = make_cell(point).shapes(point.hidden_size, point.input_size, point.output_size)
+    cell, sizes = make_cell(point), (point.hidden_size, point.input_size, point.output_size)
+    shapes = cell.shapes(*sizes) | cell.optional(*sizes)
     arrays = {}
     for name, value in given.items():
         if name not in shapes:
-            raise InvalidPoint(f"the {point.cell} cell has no array {name!r}: {nearest(name, shapes)}")
+            raise InvalidPoint(f"{cell.lacks(name)}: {nearest(name, shapes)}")
         arrays[name] = _checked(f"{name} of the {point.cell} cell", value, shapes[name])
     return arrays
 
@@ -100,18 +101,21 @@ def _identity(task: Task) -> str:
     return identity(task.point, digest.hexdigest())
 
 
-def _stacks(points: Sequence[Point], probes: Sequence[str]) -> list[tuple[list[int], bool]]:
-    """Indices of points grouped by shape, cut so that a stack stays within half of the memory that is free; and
-    whether its tape needs checkpoints for that."""
+def _stacks(tasks: Sequence[Task], probes: Sequence[str]) -> list[tuple[list[int], bool]]:
+    """Indices of tasks grouped by shape and by the optional arrays that they have, cut so that a stack stays
+    within half of the memory that is free; and whether its tape needs checkpoints for that."""
     budget = psutil.virtual_memory().available // 2
     groups: dict[Any, list[int]] = {}
-    for i, point in enumerate(points):
-        groups.setdefault(point.shape, []).append(i)
+    for i, task in enumerate(tasks):
+        required = make_cell(task.point).shapes(1, 1, 1)
+        optional = tuple(sorted(set(task.parameters) - set(required)))
+        groups.setdefault((task.point.shape, optional), []).append(i)
     stacks = []
     for members in groups.values():
-        each, checkpoints = cost.fitting(points[members[0]], probes, min(budget, _STACK_BYTES))
+        first = tasks[members[0]].point
+        each, checkpoints = cost.fitting(first, probes, min(budget, _STACK_BYTES))
         if each > budget:
-            raise TooLarge(_too_large(points[members[0]], each, budget))
+            raise TooLarge(_too_large(first, each, budget))
         fit = max(1, min(budget, _STACK_BYTES) // each)
         stacks += [(members[i : i + fit], checkpoints) for i in range(0, len(members), fit)]
     return stacks

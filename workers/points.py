@@ -106,14 +106,29 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter("recurrent_gain", float, 1.0, "scale of every recurrent block of a gated cell", low=0.0),
         Parameter("gate_bias", float, 0.0, "bias of the gates that gamma does not turn"),
         Parameter("reset", str, "before", "gru: reset gate before or after U_n", ("before", "after")),
+        Parameter(
+            "gate_init",
+            str,
+            "constant",
+            "forget or keep gates: all at gamma, or up to it",
+            ("constant", "chrono"),
+        ),
+        Parameter("gradient", str, "full", "lstm_1997: the gradient, or that of 1997", ("full", "truncated")),
+        Parameter("rho_min", float, 0.0, "diagonal: smallest ρ, as a share of gamma", low=0.0, high=1.0),
         Parameter("dtype", str, "float64", "floating-point type of every array", ("float64", "float32")),
         Parameter("seed", int, 0, "the seed of every random stream of the point", low=0, high=2**63 - 1),
     )
 }
 
-_SPECIFIC = ("activation", "weights", "leak", "recurrent_gain", "gate_bias", "reset")
+_SPECIFIC = (
+    *("activation", "weights", "leak", "recurrent_gain", "gate_bias", "reset"),
+    *("gate_init", "gradient", "rho_min"),
+)
 _STACKED = frozenset(
-    ("gamma", "gamma_kind", "weights", "input", "input_scale", "leak", "recurrent_gain", "gate_bias", "seed")
+    (
+        *("gamma", "gamma_kind", "weights", "input", "input_scale", "leak", "recurrent_gain", "gate_bias"),
+        *("gate_init", "rho_min", "seed"),
+    )
 )
 _SHAPING = tuple(name for name in PARAMETERS if name not in _STACKED)
 
@@ -157,6 +172,9 @@ class Point:
     recurrent_gain: float | None
     gate_bias: float | None
     reset: str | None
+    gate_init: str | None
+    gradient: str | None
+    rho_min: float | None
     dtype: str
     seed: int
     _id: str | None
@@ -278,6 +296,12 @@ def _relations(values: dict[str, Any], given: Mapping[str, Any]) -> None:
     kinds = CELLS[cell].gamma_kinds
     if kind not in kinds:
         raise InvalidPoint(f"gamma_kind = {kind!r}: the {cell} cell's gamma can be {', '.join(kinds)}")
+    N, together = values["hidden_size"], CELLS[cell].together
+    if N % together:
+        raise InvalidPoint(
+            f"hidden_size = {N}: the {cell} cell's units come in groups of {together}; give "
+            f"{N + together - N % together}, or another multiple of {together}"
+        )
     natural = LOSSES[values["loss"]].target
     values["target"] = values["target"] or natural
     if values["target"] != natural:

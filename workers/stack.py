@@ -23,8 +23,8 @@ Array = NDArray[np.floating]
 
 
 def make_cell(point: Point) -> Cell:
-    """The cell of a point, with its activation and reset convention."""
-    return CELLS[point.cell](point.activation, point.reset)
+    """The cell of a point, with its activation, reset convention and kind of gradient."""
+    return CELLS[point.cell](point.activation, point.reset, point.gradient)
 
 
 def draw_parameters(point: Point) -> dict[str, NDArray[np.float64]]:
@@ -83,14 +83,14 @@ def stack(
     """
     first, cell = points[0], make_cell(points[0])
     dtype, N, G = np.dtype(first.dtype), first.hidden_size, len(cell.gates)
-    P = len(points)
+    P, first_arrays = len(points), parameters[0]
 
     def column(name: str) -> Array | None:
-        if name not in parameters[0]:
+        if name not in first_arrays:
             return None
         return np.stack([np.asarray(p[name], dtype) for p in parameters])
 
-    U, W, b, a, V, d = (column(name) for name in ("U", "W", "b", "a", "V", "d"))
+    U, W, b, a, V, d, p, b_u = (column(name) for name in ("U", "W", "b", "a", "V", "d", "p", "b_u"))
     assert W is not None
     assert V is not None
     assert d is not None
@@ -102,6 +102,9 @@ def stack(
         b=None if b is None else np.ascontiguousarray(b.reshape(P, G, 1, N).swapaxes(0, 1)),
         a=None if a is None else a.reshape(P, 1, 1),
         leak=None if first.leak is None else np.array([p.leak for p in points], dtype).reshape(P, 1, 1),
+        p=None if p is None else np.ascontiguousarray(p.reshape(P, 3, 1, N).swapaxes(0, 1)),
+        b_u=None if b_u is None else b_u[:, None],
+        turn=_turns(parameters, dtype) if "rho" in first_arrays else None,
     )
     x = np.stack([np.asarray(one, dtype) for one in inputs])
     labels = _labels(points, loss_times)
@@ -119,3 +122,14 @@ def _by_block(matrix: Array, G: int) -> Array:
     """(P, G·N, L) -> (G, P, N, L), contiguous."""
     P, rows, L = matrix.shape
     return np.ascontiguousarray(matrix.reshape(P, G, rows // G, L).swapaxes(0, 1))
+
+
+def _turns(parameters: Sequence[dict[str, NDArray]], dtype: np.dtype) -> Array:
+    """ρ, cos θ and sin θ of every pair of units, (3, P, 1, N/2).
+
+    In double precision and a point at a time: a vector of cosines may take another path for one large θ.
+    """
+    rho = [np.asarray(one["rho"], dtype) for one in parameters]
+    theta = [np.asarray(one["theta"], dtype).astype(np.float64) for one in parameters]
+    turns = [rho, [np.cos(one) for one in theta], [np.sin(one) for one in theta]]
+    return np.array(turns, dtype)[:, :, None]

@@ -37,6 +37,11 @@ def _normal(seed: int, name: str, shape: tuple[int, ...]) -> Matrix:
 _cached_normal = lru_cache(maxsize=256)(_normal)
 
 
+def standard_uniform(seed: int, name: str, count: int) -> Matrix:
+    """Numbers uniform on [0, 1) of the array ``name``; a prefix of any longer draw."""
+    return stream(seed, name).random(count)
+
+
 def _orthogonal(rng: np.random.Generator, N: int) -> Matrix:
     """Haar-distributed: QR of a Gaussian matrix with the signs of R's diagonal removed (Mezzadri 2007)."""
     Q, R = np.linalg.qr(rng.standard_normal((N, N)))
@@ -109,6 +114,25 @@ def blocks(seed: int, ensemble: str, N: int, count: int, gain: float) -> Matrix:
 def input_weights(seed: int, rows: int, M: int) -> Matrix:
     """W (rows, M) ~ N(0, 1/M)."""
     return standard_normal(seed, "W", (rows, M)) / np.sqrt(M)
+
+
+def peepholes(seed: int, count: int) -> Matrix:
+    """p (count,) ~ N(0, 0.1²)."""
+    return standard_normal(seed, "p", (count,)) * 0.1
+
+
+def ring(seed: int, pairs: int, least: float) -> Matrix:
+    """ρ (pairs,): ρ² uniform on [least², 1], and the largest exactly 1 (LRU, Orvieto et al. 2023).
+
+    What is uniform is divided by its maximum: given that, the others are still independent and uniform.
+    """
+    share = standard_uniform(seed, "rho", pairs)
+    return np.sqrt(least**2 + (1 - least**2) * (share / share.max()))
+
+
+def angles(seed: int, pairs: int) -> Matrix:
+    """θ (pairs,) uniform on [0, 2π)."""
+    return standard_uniform(seed, "theta", pairs) * (2 * np.pi)
 
 
 def read_out(seed: int, K: int, N: int) -> Matrix:

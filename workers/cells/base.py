@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..activations import ACTIVATIONS, Activation
 from ..errors import Unreachable
+from ..weights import standard_uniform
 
 Array = NDArray[np.floating]
 Shifts = NDArray[np.int64] | None
@@ -33,6 +34,8 @@ class Knobs(Protocol):
     leak: float | None
     recurrent_gain: float | None
     gate_bias: float | None
+    gate_init: str | None
+    rho_min: float | None
     seed: int
 
 
@@ -40,8 +43,9 @@ class Knobs(Protocol):
 class Weights:
     """Parameters of a stack as a step uses them.
 
-    U (G, P, N, N) with U[g, p] block g; W (G, P, N, M); b (G, P, 1, N); a, leak (P, 1, 1); V (P, K, N);
-    d (P, 1, K). What a cell lacks is None.
+    U (G, P, N, N) with U[g, p] block g; W (G, P, N, M); b (G, P, 1, N); p (3, P, 1, N); a, leak (P, 1, 1);
+    b_u (P, 1, N); turn (3, P, 1, N/2): ρ, cos θ, sin θ of every pair; V (P, K, N); d (P, 1, K). What a cell
+    lacks is None.
     """
 
     V: Array
@@ -51,6 +55,9 @@ class Weights:
     b: Array | None = None
     a: Array | None = None
     leak: Array | None = None
+    p: Array | None = None
+    b_u: Array | None = None
+    turn: Array | None = None
 
     def recur(self, h: Array, gates: slice = slice(None)) -> Array:
         """U h of every block: (P, B, N) -> (G, P, B, N)."""
@@ -112,6 +119,11 @@ def outer(left: Array, right: Array) -> Array:
     return np.ascontiguousarray(product.transpose(1, 0, 2, 3)).reshape(P, G * N, right.shape[-1])
 
 
+def summed(columns: Array) -> Array:
+    """Σ over steps and columns: (G, P, C·B, N) -> (P, G·N)."""
+    return outer(columns, np.ones((*columns.shape[1:3], 1), columns.dtype))[..., 0]
+
+
 class Cell(ABC):
     """A step map s_t = F(s_{t−1}, x_t; θ) with its adjoint. One instance serves any number of stacks."""
 
@@ -137,16 +149,30 @@ class Cell(ABC):
     """Error-term blocks behind the net input's, kept only for gradients."""
     spare: ClassVar[int] = 0
     """Blocks behind the net input's in which a step leaves what its adjoint needs."""
+    together: ClassVar[int] = 1
+    """Units that belong together: hidden_size is a multiple of it."""
 
-    def __init__(self, activation: str | None = None, reset: str | None = None) -> None:
+    def __init__(
+        self, activation: str | None = None, reset: str | None = None, gradient: str | None = None
+    ) -> None:
         self.f: Activation = ACTIVATIONS[activation or "tanh"]
         self.reset = reset
+        self.truncated = gradient == "truncated"
 
     def shapes(self, N: int, M: int, K: int) -> dict[str, tuple[int, ...]]:
         """Shapes of every trained array of one point."""
         G = len(self.gates)
-        every = {"U": (G * N, N), "W": (G * N, M), "b": (G * N,), "a": ()}
+        every = {"U": (G * N, N), "W": (G * N, M), "b": (G * N,), "a": (), "p": (3 * N,)}
+        every |= {"rho": (N // 2,), "theta": (N // 2,)}
         return {name: every[name] for name in self.arrays} | {"V": (K, N), "d": (K,)}
+
+    def optional(self, N: int, M: int, K: int) -> dict[str, tuple[int, ...]]:
+        """Shapes of the trained arrays that are there only where the caller gives them; never drawn."""
+        return {}
+
+    def lacks(self, name: str) -> str:
+        """That the cell has no array of this name, for the start of an error's line."""
+        return f"the {self.name} cell has no array {name!r}"
 
     @abstractmethod
     def draw(self, point: Knobs) -> dict[str, NDArray[np.float64]]:
@@ -199,6 +225,25 @@ def logit(gamma: float, cell: str, gate: str) -> float:
             "give one inside (0, 1)"
         )
     return float(np.log(gamma) - np.log1p(-gamma))
+
+
+def keep_bias(point: Knobs, gate: str) -> NDArray[np.float64]:
+    """The bias (N,) of the gate that multiplies the old state, for the point's gate_init.
+
+    constant: σ(b) = γ. chrono (Tallec & Ollivier 2018): b = ln u, u ~ U(1, T_max − 1) for every unit, so that
+    the gates' times 1/(1 − σ(b)) are spread up to T_max = 1/(1 − γ), and γ is the largest gate. Raises
+    Unreachable.
+    """
+    if point.gate_init != "chrono":
+        return np.full(point.hidden_size, logit(point.gamma, point.cell, gate))
+    if not 0.5 <= point.gamma < 1.0:
+        raise Unreachable(
+            f"gamma = {point.gamma:g}: with gate_init = 'chrono' gamma is the largest {gate} gate of the "
+            f"{point.cell} cell, 1 − 1/T_max with T_max − 1 ≥ 1; give one from 0.5 to below 1, or "
+            "gate_init = 'constant'"
+        )
+    longest = point.gamma / (1 - point.gamma)  # T_max − 1
+    return np.log1p(standard_uniform(point.seed, "chrono", point.hidden_size) * (longest - 1))
 
 
 def geometric_gate(bias: NDArray[np.float64]) -> float:

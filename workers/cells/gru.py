@@ -13,9 +13,10 @@ from .base import (
     Knobs,
     Weights,
     geometric_gate,
-    logit,
+    keep_bias,
     outer,
     rows_to_columns,
+    summed,
 )
 from .lstm import gated_arrays
 
@@ -23,22 +24,36 @@ from .lstm import gated_arrays
 class GRU(Cell):
     """k, r = σ(z); n = tanh(z_n); h_t = k ⊙ h_{t−1} + (1 − k) ⊙ n. γ = σ(b_k), a reference and no bound.
 
-    z_n = W_n x + b_n + U_n (r ⊙ h) with reset "before", … + r ⊙ (U_n h) with "after" (PyTorch's convention).
+    z_n = W_n x + b_n + U_n (r ⊙ h) with reset "before", … + r ⊙ (U_n h + b_u) with "after" (PyTorch's
+    convention, b_u its b_hn). b_u is there only where own parameters give it, and only with "after".
     k keeps the old state; Cho et al. write the update gate the other way round in some of their texts.
+    With gate_init "chrono" γ is the largest of the units' keep gates.
     """
 
     name = "gru"
     label = "GRU"
     gates = ("k", "r", "n")
-    parameters = ("weights", "recurrent_gain", "gate_bias", "reset")
+    parameters = ("weights", "recurrent_gain", "gate_bias", "reset", "gate_init")
     arrays = ("U", "W", "b")
     default_gamma = 0.99
     keep_gate: ClassVar[int | None] = 0
-    spare = 1  # r ⊙ h_{t−1} (before) or U_n h_{t−1} (after)
+    spare = 1  # r ⊙ h_{t−1} (before) or U_n h_{t−1} + b_u (after)
+
+    def optional(self, N: int, M: int, K: int) -> dict[str, tuple[int, ...]]:
+        return {"b_u": (N,)} if self.reset == "after" else {}
+
+    def lacks(self, name: str) -> str:
+        if name == "b_u" and self.reset == "before":
+            return (
+                "the gru cell has no array 'b_u' with reset = 'before', where nothing but U_n (r ⊙ h) is inside "
+                "the reset product: put it into block n of b, or give reset = 'after'"
+            )
+        return super().lacks(name)
 
     def draw(self, point: Knobs) -> dict[str, Any]:
-        keep = logit(point.gamma, self.name, "keep")
-        return gated_arrays(point, np.repeat([keep, float(point.gate_bias or 0.0), 0.0], point.hidden_size))
+        N = point.hidden_size
+        rest = np.repeat([float(point.gate_bias or 0.0), 0.0], N)
+        return gated_arrays(point, np.concatenate([keep_bias(point, "keep"), rest]))
 
     def nominal(self, arrays: dict[str, Any], leak: float | None) -> float:
         return geometric_gate(arrays["b"][: arrays["U"].shape[1]])
@@ -52,6 +67,8 @@ class GRU(Cell):
             z[2] += w.recur(z[3], slice(2, 3))[0]
         else:
             z[3] = w.recur(h, slice(2, 3))[0]
+            if w.b_u is not None:
+                z[3] += w.b_u
             r *= z[3]
             z[2] += r
         n = np.tanh(z[2])
@@ -69,7 +86,7 @@ class GRU(Cell):
         Dr *= h if self.reset == "before" else left
         Dn = tanh_derivative(zn)
         Dn *= logistic(-zk)  # 1 − k, without the cancellation near k = 1
-        return k, Dk, r, Dr, Dn, left
+        return k, Dk, r, Dr, Dn, left, None if w.b_u is None else r
 
     def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
         k, Dk, r, Dr, Dn = (factor[:, None] for factor in local[:5])
@@ -93,15 +110,20 @@ class GRU(Cell):
         G, P, C, B, N = chunk.delta.shape
         delta = chunk.delta.reshape(G, P, C * B, N)
         h, x = rows_to_columns(chunk.before[0]), chunk.drive.reshape(P, C * B, -1)
-        r, left = chunk.local[2], chunk.local[5]
+        r, left, with_b_u = chunk.local[2], chunk.local[5], chunk.local[6]
+        inner = {}
         if self.reset == "before":
             candidate = outer(delta[2:], rows_to_columns(left))
         else:
-            candidate = outer(delta[2:] * rows_to_columns(r), h)
+            through = delta[2:] * rows_to_columns(r)
+            candidate = outer(through, h)
+            if with_b_u is not None:
+                inner["b_u"] = summed(through)
         return {
             "U": np.concatenate([outer(delta[:2], h), candidate], axis=1),
             "W": outer(delta, x),
-            "b": outer(delta, np.ones((P, C * B, 1), delta.dtype))[..., 0],
+            "b": summed(delta),
+            **inner,
         }
 
     def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..activations import ACTIVATIONS, logistic, logistic_pair, tanh_derivative
 from ..weights import blocks, input_weights
-from .base import Array, Back, Cell, Chunk, Knobs, Weights, geometric_gate, logit
+from .base import Array, Back, Cell, Chunk, Knobs, Weights, geometric_gate, keep_bias
 from .simple import matrix_gradients
 
 
@@ -14,27 +14,24 @@ class LSTM(Cell):
     """i, f, o = σ(z); c_t = f ⊙ c_{t−1} + i ⊙ tanh(z_c); h_t = o ⊙ tanh(c_t). State: h, then c.
 
     γ = σ(b_f), the forget gate at zero net input. With recurrent weights γ^ℓ is a reference, no bound: ∏ f is
-    not the gradient. No peepholes here; blocks are ordered i, f, o, c (PyTorch: i, f, c, o).
+    not the gradient. No peepholes here; blocks are ordered i, f, o, c (PyTorch: i, f, c, o). With gate_init
+    "chrono" γ is the largest of the units' forget gates, and b_i = −b_f.
     """
 
     name = "lstm"
     label = "LSTM"
     gates = ("i", "f", "o", "c")
     components = 2
-    parameters = ("weights", "recurrent_gain", "gate_bias")
+    parameters = ("weights", "recurrent_gain", "gate_bias", "gate_init")
     arrays = ("U", "W", "b")
     default_gamma = 0.99
     keep_gate: ClassVar[int | None] = 1
 
     def draw(self, point: Knobs) -> dict[str, Any]:
         N = point.hidden_size
-        biases = {
-            "i": float(point.gate_bias or 0.0),
-            "f": logit(point.gamma, self.name, "forget"),
-            "o": float(point.gate_bias or 0.0),
-            "c": 0.0,
-        }
-        return gated_arrays(point, np.repeat([biases[g] for g in self.gates], N))
+        forget, bias = keep_bias(point, "forget"), np.full(N, float(point.gate_bias or 0.0))
+        enter = -forget if point.gate_init == "chrono" else bias
+        return gated_arrays(point, np.concatenate([enter, forget, bias, np.zeros(N)]))
 
     def nominal(self, arrays: dict[str, Any], leak: float | None) -> float:
         N = arrays["U"].shape[1]

@@ -14,15 +14,16 @@ from .simple import matrix_gradients
 class LSTM1997(Cell):
     """i, o = σ(z); c_t = a c_{t−1} + i ⊙ tanh(z_c); h_t = o ⊙ tanh(c_t). State: h, then c.
 
-    γ = a, the weight of the constant error carousel (1 in the paper), a reference and no bound. The gradient
-    here is the full one; the paper truncated it at the gates.
+    γ = a, the weight of the constant error carousel (1 in the paper), a reference and no bound. With gradient
+    "truncated" error that arrives at a net input changes the weights and goes no further back in time, as in
+    the paper's appendix: only the carousel carries it. "full" is the gradient itself.
     """
 
     name = "lstm_1997"
     label = "LSTM of 1997"
     gates = ("i", "o", "c")
     components = 2
-    parameters = ("weights", "recurrent_gain", "gate_bias")
+    parameters = ("weights", "recurrent_gain", "gate_bias", "gradient")
     arrays = ("U", "W", "b", "a")
     extra = 1  # the adjoint of c_t, for ∂L/∂a
 
@@ -63,7 +64,7 @@ class LSTM1997(Cell):
         np.multiply(h, Do, out=delta[1])
         np.multiply(delta[3], Dc, out=delta[2])
         back = np.empty((2, *h.shape), h.dtype)
-        back[0] = w.pull(delta[:3])
+        back[0] = 0.0 if self.truncated else w.pull(delta[:3])
         np.multiply(delta[3], w.a[:, None], out=back[1])
         return Back(delta, back)
 

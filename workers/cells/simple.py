@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..weights import input_weights, recurrent
-from .base import Array, Back, Cell, Chunk, Knobs, Weights, outer, rows_to_columns
+from .base import Array, Back, Cell, Chunk, Knobs, Weights, outer, rows_to_columns, summed
 
 
 class Simple(Cell):
@@ -57,5 +57,5 @@ def matrix_gradients(chunk: Chunk) -> dict[str, Array]:
     return {
         "U": outer(delta, rows_to_columns(chunk.before[0])),
         "W": outer(delta, x),
-        "b": outer(delta, np.ones((P, C * B, 1), delta.dtype))[..., 0],
+        "b": summed(delta),
     }

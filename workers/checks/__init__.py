@@ -113,6 +113,16 @@ CHECKS: dict[str, Entry] = {
     "LSTM: adjoint curve = product of complex-step block Jacobians over 40 lags": Entry(
         "gates", gates.full_gradient_beats_gate_product, _SQUIRE
     ),
+    "chrono: a gate of (T − 1)/T is at b = ln(T − 1)": Entry(
+        "gates", gates.chrono_bias, "Tallec & Ollivier 2018"
+    ),
+    "chrono: e^b is uniform on [1, T − 1] (distance)": Entry(
+        "gates", gates.chrono_law, "Tallec & Ollivier 2018"
+    ),
+    "diagonal cell: |λ|² is uniform on [r_min², r_max²] (distance)": Entry(
+        "gates", gates.ring_law, "Orvieto et al. 2023"
+    ),
+    "diagonal cell: ρ^ℓ for every pair (relative, a lag's)": Entry("gates", gates.diagonal_pairs, _OWN),
     # ---- spectra
     "Gaussian blocks, N = 256: spectral radius → g": Entry("spectra", spectra.ginibre_radius, "Ginibre 1965"),
     "Gaussian blocks: mean |λ|² = g²/2, the circular law": Entry(

@@ -92,7 +92,7 @@ def row(point: Point, **given: Any) -> dict[str, Any]:
 def one_unit(values: dict[str, float], **parameters: Any) -> tuple[Point, dict[str, NDArray]]:
     """A point with N = M = K = 1 (and B = 1) and its arrays, each filled with one number, or with zero."""
     point = Point(**{"batch_size": 1, **parameters, "hidden_size": 1, "input_size": 1, "output_size": 1})
-    shapes = CELLS[point.cell](point.activation, point.reset).shapes(1, 1, 1)
+    shapes = CELLS[point.cell]().shapes(1, 1, 1)
     return point, {name: np.full(shape, values.get(name, 0.0)) for name, shape in shapes.items()}
 
 

@@ -122,3 +122,48 @@ def full_gradient_beats_gate_product() -> Finding:
     for k in range(41, 1, -1):
         adjoint = adjoint @ textbook.jacobian(one, k)[0]
     return absolute(found["ln_ratio_end"], float(np.log(np.linalg.norm(adjoint)) - first), 1e-12)
+
+
+def chrono_bias() -> Finding:
+    """A gate that keeps for T steps is (T − 1)/T, at b = ln(T − 1)."""
+    findings = []
+    for T in (2, 10, 1000):
+        point = Point(cell="mingru", gamma=(T - 1) / T, hidden_size=2, length=1)
+        findings.append(absolute(float(trace(point).parameters["b"][0]), math.log(T - 1), 1e-12))
+    return worst(findings)
+
+
+def chrono_law() -> Finding:
+    """With chrono gates e^b is uniform on [1, T − 1]: the Kolmogorov–Smirnov distance of 4,000 units, at most
+    1.95/√n (one in a thousand)."""
+    T, N = 100, 4000
+    point = Point(cell="mingru", gate_init="chrono", gamma=(T - 1) / T, hidden_size=N, length=1, batch_size=1)
+    shares = (np.exp(trace(point).parameters["b"][:N]) - 1) / (T - 2)
+    return _uniform(shares)
+
+
+def ring_law() -> Finding:
+    """The diagonal cell's |λ|² is uniform on [r_min², r_max²]: the same distance, 4,000 pairs."""
+    low, high = 0.5, 0.99
+    point = Point(cell="diagonal", gamma=high, rho_min=low, hidden_size=8000, length=1, batch_size=1)
+    squares = trace(point).parameters["rho"] ** 2 / high**2  # rho_min is a share of gamma
+    return _uniform((squares - low**2) / (1 - low**2))
+
+
+def _uniform(shares: Float) -> Finding:
+    """The Kolmogorov–Smirnov distance of numbers to U[0, 1]."""
+    n, ordered = len(shares), np.sort(shares)
+    steps = np.arange(n)
+    distance = float(np.maximum(ordered - steps / n, (steps + 1) / n - ordered).max())
+    return absolute(distance, 0.0, 1.95 / math.sqrt(n))
+
+
+def diagonal_pairs() -> Finding:
+    """A pair of the diagonal cell turns and shrinks: its error term has norm ρ^ℓ of its start."""
+    one = trace(Point(cell="diagonal", length=60, hidden_size=8, batch_size=1, gamma=0.95))
+    norms = np.linalg.norm(error_terms(one)[0, :, 0].reshape(60, 4, 2), axis=-1)
+    behind = np.arange(59, -1, -1)[:, None]
+    apart = np.abs(norms / (norms[-1] * one.parameters["rho"] ** behind) - 1) / np.maximum(behind, 1)
+    return Finding(
+        float(norms[0, 0]), float(norms[-1, 0] * one.parameters["rho"][0] ** 59), float(apart.max()), 1e-13
+    )

@@ -9,6 +9,7 @@ from .curves import CURVES
 from .gradients import GRADIENTS
 from .jacobian import JACOBIAN
 from .lyapunov import LYAPUNOV
+from .mean_field import MEAN_FIELD
 from .pairs import ALL_PAIRS, PAIR_MAP
 from .path import PATH
 from .saturation import SATURATION
@@ -27,6 +28,7 @@ PROBES: dict[str, Probe] = {
         PAIR_MAP,
         GRADIENT_BY_LAG,
         TRUNCATED_BPTT,
+        MEAN_FIELD,
     )
 }
 DEFAULT_PROBES = ("curves", "gradients", "saturation")

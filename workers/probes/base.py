@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -29,13 +29,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Swept:
-    """A stack after both sweeps. ``nominal`` is γ_nominal (P,); ``shared`` what several probes need, by name."""
+    """A stack after both sweeps. ``nominal`` is γ_nominal (P,); ``own_inputs`` tells whose inputs are the caller's;
+    ``shared`` is what several probes need, by name."""
 
     stack: Stack
     tape: Tape
     outputs: Outputs
     backward: Backward
     nominal: NDArray[np.float64]
+    own_inputs: Sequence[bool]
     shared: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -4,7 +4,7 @@ import numpy as np
 
 from .base import Column, Probe, Swept, Values, Work
 
-ARRAYS = ("U", "W", "b", "a", "V", "d")
+ARRAYS = ("U", "W", "b", "a", "V", "d", "p", "rho", "theta", "b_u")
 
 
 def measure(swept: Swept) -> Values:

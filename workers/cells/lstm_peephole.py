@@ -1,0 +1,66 @@
+"""Long short-term memory whose gates see the cell state (Gers, Schraudolph & Schmidhuber 2002)."""
+
+from typing import Any
+
+import numpy as np
+
+from ..activations import logistic
+from ..weights import peepholes
+from .base import Array, Back, Chunk, Knobs, Weights, rows_to_columns, summed
+from .lstm import LSTM
+
+
+class LSTMPeephole(LSTM):
+    """As lstm, and z_i, z_f also + p ⊙ c_{t−1}, z_o also + p ⊙ c_t. State: h, then c.
+
+    p (3·N) is in the order i, f, o; each gate of a unit sees its own cell only. The peephole of the output
+    gate looks at the new c_t. γ = σ(b_f), a reference and no bound: a net input of zero needs c = 0 as well.
+    """
+
+    name = "lstm_peephole"
+    label = "peephole LSTM"
+    arrays = ("U", "W", "b", "p")
+    recurrent = ("U", "p")
+
+    def draw(self, point: Knobs) -> dict[str, Any]:
+        return super().draw(point) | {"p": peepholes(point.seed, 3 * point.hidden_size)}
+
+    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
+        assert w.p is not None
+        z += w.recur(before[0])
+        z[:2] += w.p[:2] * before[1]
+        i, f = logistic(z[:2])
+        i *= np.tanh(z[3])
+        np.multiply(f, before[1], out=after[1])
+        after[1] += i
+        z[2] += w.p[2] * after[1]
+        np.tanh(after[1], out=after[0])
+        after[0] *= logistic(z[2])
+
+    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
+        return *super().local(w, z, before, after), after[:, 1]
+
+    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+        assert w.p is not None
+        pi, pf, po = w.p[:, :, None]
+        Di, Df, Do, Dc, f, read = (factor[:, None] for factor in local[:6])
+        h, c = adjoint
+        delta = np.empty((4, *h.shape), h.dtype)
+        np.multiply(h, Do, out=delta[2])
+        c = c + h * read
+        c += po * delta[2]
+        np.multiply(c, Di, out=delta[0])
+        np.multiply(c, Df, out=delta[1])
+        np.multiply(c, Dc, out=delta[3])
+        back = np.empty_like(delta, shape=(2, *h.shape))
+        back[0] = w.pull(delta)
+        np.multiply(c, f, out=back[1])
+        back[1] += pi * delta[0]
+        back[1] += pf * delta[1]
+        return Back(delta, back)
+
+    def gradients(self, chunk: Chunk) -> dict[str, Array]:
+        _, P, C, B, N = chunk.delta.shape
+        delta = chunk.delta[:3].reshape(3, P, C * B, N)
+        old, new = rows_to_columns(chunk.before[1]), rows_to_columns(chunk.local[6])
+        return super().gradients(chunk) | {"p": summed(delta * np.stack([old, old, new]))}

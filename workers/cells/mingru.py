@@ -1,0 +1,60 @@
+"""The minimal gated recurrent unit whose gate and candidate see the input only (Feng et al. 2024)."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..activations import ACTIVATIONS, logistic, logistic_pair
+from ..weights import input_weights
+from .base import Array, Back, Cell, Chunk, Knobs, Weights, geometric_gate, keep_bias, outer, summed
+
+
+class MinGRU(Cell):
+    """k = σ(W_k x + b_k); h_t = k ⊙ h_{t−1} + (1 − k) ⊙ (W_n x + b_n). γ = σ(b_k), a reference and no bound.
+
+    Without a recurrent matrix ∂h_t/∂h_{t−1} = diag k exactly, so ∏ k is the adjoint's decay. The net input of
+    block n is z_n = W_n x + b_n, before 1 − k weighs it: its error term is (1 − k) ⊙ λ. k keeps the old state;
+    Feng et al. write the gate the other way round. With gate_init "chrono" γ is the largest of the units' gates.
+    """
+
+    name = "mingru"
+    label = "minGRU"
+    gates = ("k", "n")
+    parameters = ("gate_init",)
+    arrays = ("W", "b")
+    recurrent = ()
+    default_gamma = 0.99
+    keep_gate: ClassVar[int | None] = 0
+
+    def draw(self, point: Knobs) -> dict[str, Any]:
+        N = point.hidden_size
+        b = np.concatenate([keep_bias(point, "keep"), np.zeros(N)])
+        return {"W": input_weights(point.seed, 2 * N, point.input_size), "b": b}
+
+    def nominal(self, arrays: dict[str, Any], leak: float | None) -> float:
+        return geometric_gate(arrays["b"][: len(arrays["b"]) // 2])
+
+    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
+        np.multiply(logistic(z[0]), before[0], out=after[0])
+        after[0] += logistic(-z[0]) * z[1]  # 1 − k, without the cancellation near k = 1
+
+    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
+        zk = np.ascontiguousarray(z[:, 0])
+        k, Dk = logistic_pair(zk)
+        Dk *= before[:, 0] - z[:, 1]
+        return k, Dk, logistic(-zk)
+
+    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+        k, Dk, Dn = (factor[:, None] for factor in local)
+        delta = np.empty((2, *adjoint.shape[1:]), adjoint.dtype)
+        np.multiply(adjoint[0], Dk, out=delta[0])
+        np.multiply(adjoint[0], Dn, out=delta[1])
+        return Back(delta, adjoint * k)
+
+    def gradients(self, chunk: Chunk) -> dict[str, Array]:
+        G, P, C, B, N = chunk.delta.shape
+        delta = chunk.delta.reshape(G, P, C * B, N)
+        return {"W": outer(delta, chunk.drive.reshape(P, C * B, -1)), "b": summed(delta)}
+
+    def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
+        return ACTIVATIONS["identity"], z[:, 1]

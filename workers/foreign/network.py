@@ -1,0 +1,257 @@
+"""Trained weights as points: one a layer, with its arrays and the sequence that drives it.
+
+A stacked network is measured layer by layer: layer l is driven by the hidden states of layer l − 1, and the loss
+reads its own hidden states, so what is measured is how far back this layer carries an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike
+
+from ..errors import InvalidPoint
+from ..kernel import numerics
+from ..measure import measure
+from ..points import PARAMETERS, Point
+from ..probes import DEFAULT_PROBES
+from ..stack import draw_inputs, make_cell, stack
+from ..weights import read_out
+from .files import named_arrays, plain, sequences
+from .naming import Array, Block, Scheme, found, matrix, of_shape
+from .naming import Layer as Blocks
+from .own import OWN
+from .pytorch import CELL_MODULES, MODULES
+
+SCHEMES: dict[str, Scheme] = {"pytorch": MODULES, "pytorch_cell": CELL_MODULES, "longlag": OWN}
+"""The naming schemes, in the order in which they are tried."""
+
+_SIZES = ("hidden_size", "input_size", "gamma", "gamma_kind")
+_LAWS = ("weights", "recurrent_gain", "gate_bias", "gate_init", "rho_min")
+_INPUT_LAWS = ("input", "input_scale")
+
+
+@dataclass(frozen=True, repr=False)
+class Layer:
+    """One layer of a trained network, for ``measure`` and ``trace``.
+
+    ``name`` is its number from 0, with " reverse" behind it where it reads the sequence backwards. ``parameters``
+    holds every array of the cell, in float64; ``inputs`` (T, B, M) is what drives it, in the order in which it
+    reads. ``point.gamma`` is γ_nominal of the arrays, to six digits. ``drawn`` names what is not the network's
+    own ("inputs", "V"); ``notes`` says that, and what was left out, in words.
+    """
+
+    name: str
+    point: Point
+    parameters: dict[str, Array]
+    inputs: Array
+    drawn: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """What a notebook shows: the name, the point, and the shapes of the arrays."""
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in self.parameters.items())
+        return f"<Layer {self.name} of {self.point!r}: {shapes}; inputs {self.inputs.shape}>"
+
+
+def read_network(
+    weights: str | Path | Mapping[str, Any],
+    cell: str | None = None,
+    inputs: str | Path | ArrayLike | None = None,
+    *,
+    prefix: str | None = None,
+    readout: str | None = None,
+    **parameters: Any,
+) -> list[Layer]:
+    """The layers of a trained network, each ready for ``measure`` and ``trace``.
+
+    ``weights``: a .npz or safetensors file, or arrays or tensors by name, as in PyTorch's ``state_dict`` or with
+    our own names; ``prefix`` chooses one of several networks. ``cell`` may be None for PyTorch's names, which tell.
+    ``inputs``: (T, B, M), (T, M) or a .npy file; without, they are drawn. ``readout``: the prefix of a linear layer
+    (``fc`` for fc.weight (K, N) and fc.bias (K,)) through which the loss reads the last layer; without, V is drawn
+    as for any point. Other parameters are a point's: activation, reset, leak, length, batch_size, loss_times, seed.
+    The list ends behind a layer whose state leaves the range: the next one has no inputs. Raises BadFile,
+    InvalidPoint.
+    """
+    given = {name: value for name, value in parameters.items() if value is not None}
+    named = named_arrays(weights)
+    network = _recognised(named, prefix, cell)
+    heads = _heads(named, network[-1], readout)
+    x = None if inputs is None else sequences(inputs)
+    _refuse(given, x is not None, bool(heads[0]))
+    if x is not None:
+        given |= {"length": x.shape[0], "batch_size": x.shape[1]}
+    if heads[0]:
+        given["output_size"] = len(heads[0]["V"])
+    layers: list[Layer] = []
+    for i, blocks in enumerate(network):
+        here: list[Layer] = []
+        for block, head in zip(blocks, heads if i + 1 == len(network) else [{}] * len(blocks), strict=True):
+            point = _point(block, given)
+            drawn = ("inputs",) if inputs is None and i == 0 else ()
+            x = draw_inputs(point) if x is None else x
+            hint = _read_outs(named, len(blocks) * point.hidden_size) if i + 1 == len(network) else ""
+            here.append(_layer(f"{i} reverse" if here else f"{i}", block, head, point, x, drawn, hint))
+        layers += here
+        if i + 1 < len(network):
+            x = _next_inputs(here)
+            if not np.isfinite(x).all():
+                layers[-1] = _ending(layers[-1], len(network) - i - 1)
+                break
+    return layers
+
+
+def measure_network(layers: Sequence[Layer], probes: Iterable[str] = DEFAULT_PROBES) -> pa.Table:
+    """One row a layer, as ``measure`` gives it, behind a column ``layer`` with its name.
+
+    Null is what names a law by which nothing was drawn here: weights, recurrent_gain, gate_bias, gate_init and
+    rho_min; input and input_scale where the inputs were not drawn. Raises InvalidPoint and TooLarge.
+    """
+    rows = measure(
+        [layer.point for layer in layers],
+        [layer.parameters for layer in layers],
+        [layer.inputs for layer in layers],
+        probes,
+    )
+    for name in (*_LAWS, *_INPUT_LAWS):
+        place, field = rows.schema.get_field_index(name), rows.schema.field(name)
+        held = [name in _INPUT_LAWS and "inputs" in layer.drawn for layer in layers]
+        values = [v if true else None for v, true in zip(rows[name].to_pylist(), held, strict=True)]
+        rows = rows.set_column(place, field, pa.array(values, field.type))
+    return rows.add_column(0, "layer", pa.array([layer.name for layer in layers]))
+
+
+def _recognised(named: Mapping[str, Any], prefix: str | None, cell: str | None) -> list[Blocks]:
+    """The network that a scheme finds in the names. Raises InvalidPoint where none does, or several are there."""
+    kind = None if cell is None else PARAMETERS["cell"].check(cell)
+    for scheme in SCHEMES.values():
+        places = scheme.prefixes(named)
+        if prefix is not None:
+            places = [place for place in places if place.rstrip(".") == prefix.rstrip(".")]
+        if len(places) > 1:
+            shown = ", ".join(place or "(none)" for place in places)
+            raise InvalidPoint(
+                f"there are {len(places)} networks in these weights: give a prefix, one of {shown}"
+            )
+        if places:
+            return scheme.read(named, places[0], kind)
+    behind = "" if prefix is None else f" behind the prefix {prefix!r}"
+    looked_for = ", or ".join(scheme.looked_for for scheme in SCHEMES.values())
+    raise InvalidPoint(
+        f"there is no network{behind} in these weights: looked for {looked_for}; {found(named)}"
+    )
+
+
+def _heads(named: Mapping[str, Any], last: Blocks, readout: str | None) -> list[dict[str, Array]]:
+    """V and d of each direction of the last layer, or nothing where they are to be drawn."""
+    N, own = last[0].arrays["W"].shape[0], {n: last[0].arrays[n] for n in ("V", "d") if n in last[0].arrays}
+    N //= len(make_cell(Point(cell=last[0].cell)).gates)
+    if own and readout is not None:
+        raise InvalidPoint(f"readout = {readout!r}: these weights have a V of their own; leave readout out")
+    if own:
+        return [{"d": np.zeros(len(own["V"])), **own}]
+    if readout is None:
+        return [{} for _ in last]
+    where = readout.rstrip(".")
+    width = len(last) * N
+    if f"{where}.weight" not in named:
+        raise InvalidPoint(f"there is no {where}.weight{_read_outs(named, width) or '; ' + found(named)}")
+    V = matrix(named, f"{where}.weight", "is the read-out")
+    of_shape(f"{where}.weight", V, ("K", width), f"after {width} hidden units")
+    d = plain(f"{where}.bias", named[f"{where}.bias"]) if f"{where}.bias" in named else np.zeros(len(V))
+    of_shape(f"{where}.bias", d, (len(V),), f"beside {where}.weight {V.shape}")
+    return [{"V": np.ascontiguousarray(V[:, j * N : (j + 1) * N]), "d": d} for j in range(len(last))]
+
+
+def _refuse(given: Mapping[str, Any], inputs: bool, head: bool) -> None:
+    """Parameters that the weights or the inputs settle. Raises InvalidPoint."""
+    settled = {
+        "the weights": (*_SIZES, *_LAWS, *(("output_size",) if head else ())),
+        "the inputs": ("length", "batch_size", *_INPUT_LAWS) if inputs else (),
+    }
+    for by, names in settled.items():
+        for name in names:
+            if name in given:
+                raise InvalidPoint(f"{name} = {given[name]!r}: {by} settle it; leave it out")
+
+
+def _point(block: Block, given: Mapping[str, Any]) -> Point:
+    """The point of one cell: sizes and γ from its arrays, the rest as given."""
+    for name, value in block.settled.items():
+        if given.get(name, value) != value:
+            raise InvalidPoint(
+                f"{name} = {given[name]!r}: weights with PyTorch's names have {name} = {value!r}"
+            )
+    rows, M = block.arrays["W"].shape
+    gates = len(make_cell(Point(cell=block.cell)).gates)
+    known = {"cell": block.cell, "hidden_size": rows // gates, "input_size": M}
+    point = Point(**{**given, **block.settled, **known})
+    with numerics():
+        nominal = make_cell(point).nominal(block.arrays, point.leak)
+    return point.replace(gamma=float(f"{nominal:.6g}")) if np.isfinite(nominal) else point
+
+
+def _layer(
+    name: str, block: Block, head: dict[str, Array], point: Point, x: Array, drawn: tuple[str, ...], hint: str
+) -> Layer:
+    """One layer with all of its arrays and its inputs in the order in which it reads them."""
+    if x.shape[-1] != point.input_size:
+        source = f"{block.source}'s layer takes {point.input_size} inputs a step"
+        raise InvalidPoint(f"inputs have shape {x.shape} (T, B, M): {source}; give M = {point.input_size}")
+    K, N = point.output_size, point.hidden_size
+    notes = (
+        [f"the inputs are drawn: {point.input}, standard deviation {point.input_scale:g}"] if drawn else []
+    )
+    if not head:
+        head, drawn = {"V": read_out(point.seed, K, N), "d": np.zeros(K)}, (*drawn, "V")
+        notes.append(f"the read-out V ({K}, {N}) is drawn{hint}")
+    x = np.ascontiguousarray(x[::-1]) if name.endswith("reverse") else x
+    return Layer(name, point, {**block.arrays, **head}, x, drawn, tuple(notes))
+
+
+def _ending(layer: Layer, behind: int) -> Layer:
+    """The last layer that can be measured, with a note on the number of layers behind it."""
+    what = "the layer behind it has" if behind == 1 else f"the {behind} layers behind it have"
+    note = f"its state leaves the range: {what} no inputs, and no row"
+    return replace(layer, notes=(*layer.notes, note))
+
+
+def _read_outs(named: Mapping[str, Any], width: int) -> str:
+    """The linear layers that could be the read-out, for a hint; or nothing."""
+    fitting = [
+        f"{name.removesuffix('.weight')} {shape}"
+        for name, value in named.items()
+        if name.endswith(".weight") and len(shape := tuple(np.shape(value))) == 2 and shape[1] == width
+    ]
+    return f"; readout can be {' or '.join(fitting)}" if fitting else ""
+
+
+def _next_inputs(directions: Sequence[Layer]) -> Array:
+    """What the next layer reads: hidden states (T, B, N), those of a reverse direction turned round, behind."""
+    ahead, *back = (_hidden(one) for one in directions)
+    return np.concatenate([ahead, *(h[::-1] for h in back)], axis=-1)
+
+
+def _hidden(layer: Layer) -> Array:
+    """Hidden states (T, B, N) of a layer, a step at a time: no tape is kept."""
+    point = layer.point
+    with numerics():
+        one = stack([point], [layer.parameters], [layer.inputs], point.steps_with_loss)
+        cell, w, G, drive = one.cell, one.weights, len(one.cell.gates), one.drive[0]
+        T, B, N = point.length, point.batch_size, point.hidden_size
+        hidden = np.empty((T, B, N), w.V.dtype)
+        before = np.zeros((cell.components, 1, B, N), w.V.dtype)
+        for k in range(T):
+            z, after = np.empty((G + cell.spare, 1, B, N), w.V.dtype), np.empty_like(before)
+            z[:G] = np.matmul(drive[k], w.W.swapaxes(-1, -2))
+            if w.b is not None:
+                z[:G] += w.b
+            cell.step(w, z, before, after)
+            hidden[k] = cell.read_out(after)[0]
+            before = after
+    return hidden.astype(np.float64)
