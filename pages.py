@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .screen import Line, aligned, size
 
@@ -226,13 +226,15 @@ def scorecard(found: Sequence[Check], as_json: bool) -> list[Line]:
     return result
 
 
-def _plain(check: Check) -> dict[str, object]:
+def _plain(check: Check) -> dict[str, Any]:
     """A check as JSON has it: what is not finite is null."""
     import dataclasses
     import math
 
     fields = {n: v for n, v in dataclasses.asdict(check).items() if n != "subject"}
-    finite = {n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in fields.items()}
+    finite: dict[str, Any] = {
+        n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in fields.items()
+    }
     return finite | {"passed": check.passed}
 
 

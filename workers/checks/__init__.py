@@ -242,7 +242,8 @@ def verify(slow: bool = False) -> Iterator[Check]:
 
 def check(name: str, entry: Entry) -> Check:
     """Do one check."""
-    return Check(entry.subject, name, *map(float, entry.find()), entry.source)
+    value, reference, error, tolerance = map(float, entry.find())
+    return Check(entry.subject, name, value, reference, error, tolerance, entry.source)
 
 
 __all__ = ["CHECKS", "Check", "Entry", "Finding", "check", "chosen", "verify"]

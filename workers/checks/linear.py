@@ -36,7 +36,7 @@ def loop_is_constant() -> Finding:
         for r, t in enumerate(one.loss_times):
             terms, norms = one.error_terms[r, :t], one.ln_norms[r, :t]
             changed += int((terms != terms[-1]).sum() + (norms != norms[-1]).sum())
-        value = max(value, float(np.abs(norms - norms[-1]).max()))
+            value = max(value, float(np.abs(norms - norms[-1]).max()))
     return Finding(value, 0.0, float(changed), 0.0)
 
 

@@ -20,9 +20,13 @@ def normal_steps() -> Finding:
     findings = []
     for t in (100, 1000):
         point, own = one_unit(
-            {"W": 1.0, "V": 1.0}, cell="memory", activation="identity", gamma=1.0, length=t, batch_size=B
+            {"W": 1.0, "V": 1.0, "a": 1.0},
+            cell="memory",
+            activation="identity",
+            gamma=1.0,
+            length=t,
+            batch_size=B,
         )
-        own["a"] = np.float64(1.0)
         x = np.broadcast_to(quantiles / math.sqrt(t), (t, B))[..., None]
         found = row(point, parameters=own, inputs=x, probes=["saturation"])["saturation_curve"][-1]
         findings.append(relative(found, math.sqrt(2 / (math.pi * t)), 0.01))

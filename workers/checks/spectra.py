@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +111,7 @@ def gaussian_growth() -> Finding:
     return worst(findings)
 
 
-def _eigenvalues() -> NDArray[np.complexfloating]:
+def _eigenvalues() -> NDArray[Any]:
     """Of U of 8 networks of 256 units with gain one, (8, 256)."""
     points = [
         Point(

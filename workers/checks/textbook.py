@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..measure import Trace
 from ..points import Point
 
-Array = NDArray[Any]
+Array = Any
+"""Real or complex arrays."""
 Arrays = dict[str, Array]
 H = 1e-30
 

@@ -37,7 +37,7 @@ TOGETHER = 10
 
 def descend(
     point: Point, parameters: Arrays, x: NDArray, labels: NDArray, rates: Arrays
-) -> NDArray[np.float64]:
+) -> NDArray[np.floating]:
     """One step of stochastic gradient descent for P networks at once, in place; outputs before it (P, B, K).
 
     ``parameters`` and ``rates`` by name with P in front; x (P, T, B, M); labels of the last step (P, B, K), or
