@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .screen import Line, aligned, size
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .service.index import RevisionInfo, StudyInfo
     from .service.jobs import JobRecord
     from .service.plan import Plan
-    from .workers.checks import Check
+    from .workers.checks import Check, Entry
 
 
 def studies(found: Sequence[StudyInfo]) -> list[Line]:
@@ -200,16 +200,15 @@ def _took(job: JobRecord) -> str:
 
 
 def scorecard(found: Sequence[Check], as_json: bool) -> list[Line]:
-    """The checks of ``verify``: a row each, or one line of JSON."""
+    """The checks of ``verify``: a row each under their subjects, or one line of JSON."""
     if as_json:
-        import dataclasses
         import json
 
-        return [Line(json.dumps([dataclasses.asdict(c) | {"passed": c.passed} for c in found]), fit="whole")]
+        return [Line(json.dumps([_plain(c) for c in found]), fit="whole")]
     head = ["check", "value", "reference", "error", "tolerance", "source", ""]
     rows = [
         [
-            c.name,
+            f"  {c.name}",
             *(f"{x:.9g}" for x in (c.value, c.reference)),
             *(f"{x:.1e}" for x in (c.error, c.tolerance)),
             c.source,
@@ -217,4 +216,38 @@ def scorecard(found: Sequence[Check], as_json: bool) -> list[Line]:
         ]
         for c in found
     ]
-    return _table(head, rows, right=(1, 2, 3, 4))
+    top, *lines = _table(head, rows, right=(1, 2, 3, 4))
+    result, subject = [top], None
+    for check, line in zip(found, lines, strict=True):
+        if check.subject != subject:
+            subject = check.subject
+            result.append(Line(subject, "bold"))
+        result.append(line if check.passed else line._replace(style="red"))
+    return result
+
+
+def _plain(check: Check) -> dict[str, Any]:
+    """A check as JSON has it: what is not finite is null."""
+    import dataclasses
+    import math
+
+    fields = {n: v for n, v in dataclasses.asdict(check).items() if n != "subject"}
+    finite: dict[str, Any] = {
+        n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in fields.items()
+    }
+    return finite | {"passed": check.passed}
+
+
+def verdict(found: Sequence[Check], seconds: float, every: Mapping[str, Entry] | None) -> list[Line]:
+    """The last lines of ``verify``: which checks failed; how many of them, and the time.
+
+    ``every`` is the whole registry where only some of it was asked for.
+    """
+    from .service.progress import duration
+
+    failed = [c for c in found if not c.passed]
+    slow = len(every) - len(found) if every else 0
+    more = f"; --slow does {slow} more" if slow > 0 else ""
+    count = f"{len(failed)} of {len(found)} checks failed" if failed else f"all {len(found)} checks passed"
+    named = [Line(f"FAILED: {c.name}", "red") for c in failed]
+    return [*named, Line(f"{count} in {duration(seconds)}{more}")]
