@@ -13,10 +13,11 @@ import pytest
 from longlag.workers import activations, checks, losses, scale, tasks, theory, weights
 from longlag.workers.cells import diagonal, gru, linear, lstm, mingru, simple
 from longlag.workers.cells.base import Weights
-from longlag.workers.checks import chance, gates, gradients, lyapunov, mean_field, range, spectra
+from longlag.workers.checks import chance, gates, gradients, kept, lyapunov, mean_field, range, spectra
 from longlag.workers.checks import linear as terms
 from longlag.workers.checks import memory as remembered
 from longlag.workers.probes import PROBES, pairs, truncation
+from longlag.workers.probes import gates as gate_probe
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -206,6 +207,7 @@ MUTATIONS: dict[str, Mutation] = {
             terms.nominal_bound,
             remembered.read_out_closes_with_time,
             gradients.loop_weight,
+            kept.preserved,
         ],
         [terms.diagonal_weights, terms.path_bound, remembered.logistic_steps],
     ),
@@ -310,6 +312,8 @@ MUTATIONS: dict[str, Mutation] = {
             lyapunov.path_by_svd,
             lyapunov.product_by_svd,
             lyapunov.kaplan_yorke,
+            kept.calibrated,
+            kept.calibrated_tanh,
         ],
         [spectra.orthogonal_blocks, lyapunov.largest_is_gamma, mean_field.critical_input],
     ),
@@ -342,6 +346,23 @@ MUTATIONS: dict[str, Mutation] = {
         after(theory, "fixed_point", lambda found, *_: (found[0], found[1] * (1 + 1e-6))),
         [mean_field.fixed_points],
         [mean_field.critical_relu],
+    ),
+    "∂h/∂a of a loop is larger by 1e−9": Mutation(
+        gradient_scaled(linear.Linear, "gradients", "a", 1 + 1e-9),
+        [kept.sensitivity, kept.sensitivity_limit, gradients.squared_loss],
+        [kept.preserved, gradients.error_terms_by_step],
+    ),
+    "a memory capacity that is a little too high": Mutation(
+        measured(
+            "memory", lambda found: found | {"memory_capacity_raw": found["memory_capacity_raw"] + 1e-8}
+        ),
+        [kept.capacity],
+        [kept.sensitivity],
+    ),
+    "logarithms of gates are larger by 1e−9": Mutation(
+        scaled(gate_probe, "ln_logistic", 1 + 1e-9),
+        [kept.gate_time],
+        [gates.gate_product_is_the_gradient, kept.preserved],
     ),
     "the memory cell leaks forwards": Mutation(
         changed_step(linear.Linear, shrink(0.97)),

@@ -60,7 +60,7 @@ class Task:
         if found is not None and found.point is None:
             raise Unreachable(found.why)
         drawn = draw_parameters(self.point if found is None or found.point is None else found.point)
-        return {name: np.asarray(self.parameters.get(name, drawn[name])) for name in names}
+        return {name: np.asarray(self.parameters.get(name, drawn.get(name))) for name in names}
 
     def all_inputs(self) -> NDArray:
         """The driving sequence (T, B, M)."""

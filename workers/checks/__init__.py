@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from . import chance, gates, gradients, learning, linear, lyapunov, mean_field, memory, range, spectra
+from . import chance, gates, gradients, kept, learning, linear, lyapunov, mean_field, memory, range, spectra
 from .base import Check, Entry, Finding
 
 _OWN = "derived in docs/verification.md"
@@ -174,6 +174,13 @@ CHECKS: dict[str, Entry] = {
     "driven tanh network, N = 400, g = 1.5, input sd .5: λ_1 = ½ ln χ": Entry(
         "mean field", mean_field.driven, "Molgedey, Schuchhardt & Schuster 1992"
     ),
+    # ---- calibration
+    "calibration: the knob of an orthogonal linear network is its γ (relative)": Entry(
+        "calibration", kept.calibrated, _OWN
+    ),
+    "calibration: tanh, input sd .5, N = 256: gain 1.5497 (relative)": Entry(
+        "calibration", kept.calibrated_tanh, "Schuecker, Goedeke & Helias 2018"
+    ),
     # ---- memory
     "memory cell, N(0, 1) steps: E[1 − tanh² c_t] = √(2/(πt)) (relative)": Entry(
         "memory", memory.normal_steps, _OWN
@@ -187,6 +194,15 @@ CHECKS: dict[str, Entry] = {
     "one-unit latch, w = 1.5: bistable iff |h| < w x* − atanh x*": Entry(
         "memory", memory.latch, "Bengio, Simard & Frasconi 1994"
     ),
+    "memory capacity of an orthogonal linear network: N = 5, 10, 15": Entry(
+        "memory", kept.capacity, "Jaeger 2001"
+    ),
+    "linear loop, constant input: h_T² and (∂h_T/∂a)² (relative)": Entry("memory", kept.sensitivity, _OWN),
+    "linear loop, white input: E(∂h/∂a)² = (1 + a²)/(1 − a²)³ (relative)": Entry(
+        "memory", kept.sensitivity_limit, "Zucchet & Orvieto 2024"
+    ),
+    "forget gate at rest: τ = −1/ln f (relative)": Entry("memory", kept.gate_time, "Tallec & Ollivier 2018"),
+    "linear loop: Ω = (T − 1)(1 − a)² (relative)": Entry("memory", kept.preserved, _PASCANU),
     # ---- range
     "tanh' at z = 300 from z: ln 4 − 600": Entry("range", range.tanh_derivative, _OWN),
     "logistic' at z = 600 from z: −600": Entry("range", range.logistic_derivative, _OWN),
