@@ -18,7 +18,22 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from markupsafe import Markup, escape
 
-from . import compare, coverage, curves, decay, horizon, phase, saturation
+from . import (
+    compare,
+    coverage,
+    curves,
+    decay,
+    gates,
+    horizon,
+    memory,
+    pairs,
+    phase,
+    preserved,
+    saturated,
+    saturation,
+    seeds,
+    sensitivity,
+)
 from .command import arguments, on_study
 from .figures import FIGURES, Figure
 from .figures.sheet import picture
@@ -49,7 +64,22 @@ TABLES: dict[str, tuple[str, Callable[[Frames], pd.DataFrame]]] = {
 }
 """CSV files beside a report: what is in them, and who computes them."""
 
-MORE_TABLES: dict[str, tuple[str, Callable[[Frames], pd.DataFrame]]] = {}
+MORE_TABLES: dict[str, tuple[str, Callable[[Frames], pd.DataFrame]]] = {
+    "saturated": ("fractions of saturated units by step, for the γ that are drawn", saturated.table),
+    "dead_units": ("fractions of dead ReLU units by γ and length", saturated.dead),
+    "all_pairs": ("error terms of a loss at every step by lag, for the γ that are drawn", pairs.table),
+    "gates": ("gate times, and fractions of gates that are open or closed", gates.table),
+    "gates_by_step": ("keep gates that are open or closed by step, for the γ that are drawn", gates.steps),
+    "memory": ("memory capacity, its rank and what is there by chance", memory.table),
+    "memory_function": ("memory function by lag, for the γ that are drawn", memory.function),
+    "preserved_norm": ("Ω of the error terms' norms, in both forms", preserved.table),
+    "preserved_norm_by_lag": ("one-step ratios of norms by lag, for the γ that are drawn", preserved.ratios),
+    "sensitivity": (
+        "mean squares of the state and of its derivative, in natural logarithms",
+        sensitivity.table,
+    ),
+    "seeds": ("averages over seeds at the end of the curve, in natural logarithms", seeds.table),
+}
 """CSV files of probes that are measured by request: written where they have rows."""
 
 
@@ -176,7 +206,8 @@ def _section(frames: Frames, figure: Figure) -> Section:
         data = base64.b64encode(picture(panel)).decode()
         width, height = (round(96 * inches) for inches in panel.size)
         pictures.append(Picture(panel.alt, f"data:image/svg+xml;base64,{data}", width, height))
-    return Section(figure.name, figure.title, figure.question, pictures, figure.caption(frames))
+    tables = figure.tables(frames) if figure.tables else []
+    return Section(figure.name, figure.title, figure.question, pictures, figure.caption(frames), tables)
 
 
 def _coverage(frames: Frames, table: pd.DataFrame) -> Section:

@@ -19,6 +19,8 @@ from ..variants import pick, present
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from ..tables import Table
+
 DRAWN_POINTS = 60
 """γ along an axis."""
 PANEL = (5.2, 3.6)
@@ -63,6 +65,8 @@ class Figure:
     panels: Callable[[Frames], list[Panel]]
     caption: Callable[[Frames], str]
     optional: bool = False
+    tables: Callable[[Frames], list[Table]] | None = None
+    """Tables under the panels."""
 
 
 def key_shape(labels: list[str]) -> tuple[int, int]:
