@@ -28,8 +28,10 @@ def one_curve(frames: Frames) -> list[str]:
 
 
 def _spread(row: dict) -> str:
-    size = fixed(row["spread"] / _LN10, 2)
-    return f"{size} decades{_decades(row, 'spread')} around a mean of {power_of_ten(row['mean'])}"
+    mean = f"around a mean of {power_of_ten(row['mean'])}"
+    if np.nanmax([row["spread"], row["spread_high"]]) < 0.005 * _LN10:
+        return f"less than 0.01 decades {mean}"
+    return f"{fixed(row['spread'] / _LN10, 2)} decades{_decades(row, 'spread')} {mean}"
 
 
 def _decades(row: dict, name: str, n: str = "n") -> str:

@@ -72,9 +72,9 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
                 "cell variant": r["variant"],
                 "γ": exact(r["gamma"]),
                 "T": r["length"],
-                "nominal time": number(r["nominal"], 3),
-                "median time": time_text(r),
-                **{f"{gate} > 0.9 / < 0.1": fractions_text(r, gate) for gate in present_gates(table)},
+                "nominal": number(r["nominal"], 3),
+                "median": time_text(r),
+                **{f"{gate} >.9/<.1": fractions_text(r, gate) for gate in present_gates(table)},
                 "seeds": r["n"],
             }
             for r in table.to_dict("records")

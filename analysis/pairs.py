@@ -50,10 +50,23 @@ class Map:
     values: NDArray[np.float64]
 
 
+MOST_VALUES = 10_000_000
+"""Of more values in all than that no map is drawn: they would not fit in memory as rows of a table."""
+
+
+def too_many(frames: Frames) -> bool:
+    """Whether maps were measured that are too large to be drawn."""
+    lengths = frames.drawn["length"].astype("float64")
+    return "pair_map" in frames.lists and float((lengths**2).sum()) > MOST_VALUES
+
+
 def maps(frames: Frames) -> dict[str, Map]:
-    """The map of each variant at its headline γ: mean of logarithms over the seeds that have a number there."""
+    """The map of each variant at its headline γ: mean of logarithms over the seeds that have a number there. None
+    where there are more than ``MOST_VALUES``."""
+    found: dict[str, Map] = {}
+    if too_many(frames):
+        return found
     rows = frames.long("pair_map")
-    found = {}
     for label in present(rows):
         part = rows[rows["variant"] == label]
         gamma = headline_gamma(frames.variants[label], part["gamma"])

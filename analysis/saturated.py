@@ -22,7 +22,7 @@ LIMITS = {"below_05": 0.05, "below_25": 0.25}
 @once
 def table(frames: Frames) -> pd.DataFrame:
     """One row a variant, γ, length and step: fractions of units and columns ``below_05`` and ``below_25`` of the
-    largest f', means over seeds with _low, _high (within 0 and 1) and n. For what is drawn."""
+    largest f', means over seeds with _low, _high (within 0 and 1) and n. For what is drawn, of status ok."""
     by, rows = [*GROUP, "step"], frames.long("saturated")
     parts = []
     for name in LIMITS:

@@ -27,7 +27,7 @@ _FLOOR, _CEILING = -30.0, 12.0
 
 
 def _missing(frames: Frames) -> str | None:
-    there = len(frames.long("pairs")) or len(frames.long("pair_map"))
+    there = len(frames.long("pairs")) or len(pairs.maps(frames))
     return None if there else "All pairs were not measured in this study."
 
 
@@ -85,7 +85,7 @@ def _draw_lags(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_ylabel("‖δ$_{t,t-ℓ}$‖ / ‖δ$_{t,t}$‖")
     handles = [
         Line2D([], [], color=colour, label="all t"),
-        Patch(color=colour, alpha=0.4, linewidth=0, label="± spread over t"),
+        Patch(color=colour, alpha=0.4, linewidth=0, label="± spread"),
         Patch(color=colour, alpha=0.16, linewidth=0, label="5 to 95 %"),
     ]
     if np.isfinite(own).any():
@@ -137,7 +137,7 @@ def _draw_map(axes: Axes, values: NDArray[np.float64]) -> None:
     axes.text(
         0.97,
         0.95,
-        "one lag: parallel to the edge",
+        "a lag is parallel to the edge",
         transform=axes.transAxes,
         ha="right",
         va="top",
@@ -191,6 +191,10 @@ def _caption(frames: Frames) -> str:
             "Map: the mean over columns and seeds for every t and k; a row is one loss, what is parallel to the "
             "diagonal is one lag. Blue has vanished, red exploded, white is as it was; colours are further apart "
             f"near one. Blank: k > t, or no column alive.{thin}"
+        )
+    if pairs.too_many(frames):
+        texts.append(
+            "The maps of every t and k are too large to be drawn: read them as curves of kind pair_map."
         )
     return " ".join(texts)
 

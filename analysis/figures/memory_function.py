@@ -19,6 +19,9 @@ from .series import against_gamma, by_gamma, name_gammas
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_FAR = 6.0
+"""N is drawn where it is at most so many times the largest capacity; the table has it."""
+
 
 def _missing(frames: Frames) -> str | None:
     there = len(frames.long("memory_function")) and frames.has("memory_capacity")
@@ -66,15 +69,15 @@ def _draw_sums(axes: Axes, frames: Frames, labels: list[str], rows: pd.DataFrame
     from matplotlib.lines import Line2D
 
     handles = against_gamma(axes, frames, rows, labels, ("capacity", "low", "high"))
-    for units in sorted(rows["units"].dropna().unique())[:3]:
+    highest = _FAR * max(axes.get_ylim()[1], 1.0)
+    near = [float(units) for units in sorted(rows["units"].dropna().unique()) if units <= highest]
+    for units in near:
         axes.axhline(units, color=INK, linestyle=DASHED, linewidth=1.1, zorder=1)
-    axes.set_ylim(
-        bottom=min(0.0, axes.get_ylim()[0]), top=1.05 * max(axes.get_ylim()[1] / 1.05, rows["units"].max())
-    )
+    axes.set_ylim(min(0.0, axes.get_ylim()[0]), 1.05 * max(axes.get_ylim()[1], *near, 0.1))
     axes.set_ylabel("memory capacity Σ MC$_k$")
-    handles.append(
-        Line2D([], [], color=INK, linestyle=DASHED, linewidth=1.1, label="N, the most there can be")
-    )
+    if near:
+        label = "N, the most there can be"
+        handles.append(Line2D([], [], color=INK, linestyle=DASHED, linewidth=1.1, label=label))
     key_above(axes, handles)
 
 

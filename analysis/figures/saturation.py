@@ -128,6 +128,7 @@ def _draw_others(axes: Axes, frames: Frames, chosen: dict[str, float], table: pd
 def _saturated(frames: Frames) -> list[Panel]:
     """Fractions of saturated units, where they were measured: each variant at its headline γ."""
     table = saturated.table(frames)
+    table = table[table["step"].isin(saturation.table(frames)["step"])]
     labels = [v for v in present(table) if frames.variants[v].cell != "linear"][:OTHERS]
     chosen = {
         label: headline_gamma(frames.variants[label], table.loc[table["variant"] == label, "gamma"])
@@ -191,8 +192,8 @@ def _below(frames: Frames) -> str:
     if not len(saturated.table(frames)):
         return ""
     return (
-        " Saturated units: the fraction of units and columns whose f' is below 0.05 or 0.25 of its largest "
-        "value γ_f, mean over seeds with its 95 % interval."
+        " Saturated units: the fraction of units and columns whose f' is below 0.05 or 0.25 of the "
+        "largest that it can be, mean over the seeds that are ok, with its 95 % interval."
     )
 
 

@@ -11,14 +11,15 @@ from .. import sensitivity
 from ..load import Frames, longest
 from ..tables import Table, listed
 from ..text import exact, listing, power_of_ten
-from .axes import decades, key_above
+from .axes import Floats, decades, key_above
 from .base import Figure, Panel, at_length, families, over_seeds, tall, thinned
 from .series import against_gamma, decades_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_WINDOW = (-30.0, 60.0)
+_WIDEST, _BARS = (-12.0, 60.0), 3.0
+"""Decades: the lowest and highest mean that is drawn, and how far beyond them a bar is drawn whole."""
 _WORDS = {"hidden": "E h²", "sensitivity": "E(∂h/∂θ)²"}
 
 
@@ -58,13 +59,20 @@ def _panel(frames: Frames, name: str, title: str, labels: list[str], rows: pd.Da
 
 def _draw(axes: Axes, frames: Frames, name: str, labels: list[str], rows: pd.DataFrame) -> None:
     handles = against_gamma(axes, frames, rows, labels, (name, f"{name}_low", f"{name}_high"), decades_of)
-    ends = decades_of(rows[[name, f"{name}_low", f"{name}_high"]].to_numpy(np.float64))
-    ends = np.clip(ends[np.isfinite(ends)], *_WINDOW)
-    if len(ends):  # whole decades, or there would be less than two ticks
-        axes.set_ylim(np.floor(ends.min() - 0.05), np.ceil(ends.max() + 0.05))
+    means, *bars = (decades_of(rows[f"{name}{end}"].to_numpy(np.float64)) for end in ("", "_low", "_high"))
+    axes.set_ylim(*_window(means, np.concatenate(bars)))
     decades(axes)
     axes.set_ylabel(_WORDS[name])
     key_above(axes, handles)
+
+
+def _window(means: Floats, bars: Floats) -> tuple[float, float]:
+    """Whole decades around the means, and around bars that do not reach far beyond them."""
+    means = means[np.isfinite(means)]
+    kept = np.clip(means, *_WIDEST) if len(means) else np.zeros(1)
+    near = bars[(bars > kept.min() - _BARS) & (bars < kept.max() + _BARS)]
+    seen = np.concatenate([kept, near])
+    return np.floor(seen.min() - 0.05), np.ceil(seen.max() + 0.05)
 
 
 def _caption(frames: Frames) -> str:
