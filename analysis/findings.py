@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from . import compare, coverage, decay, horizon, phase, saturation
+from .findings_kept import gate_times, one_curve, remembered, sensitive
 from .load import Frames, longest
 from .sentences import ENDS, MOST, at_headline, together
 from .text import between, exact, fixed, lag_range, lags, listing, number, plural, power_of_ten
@@ -287,6 +288,10 @@ FINDINGS: tuple[tuple[str, str, Callable[[Frames], list[str]]], ...] = (
     ("Growth", "phase_map", growth),
     ("Gates", "lag_curves", gates),
     ("Capacity", "saturation", closing),
+    ("One curve", "all_pairs", one_curve),
+    ("Gate times", "gates", gate_times),
+    ("Memory", "memory_function", remembered),
+    ("Sensitivity", "sensitivity", sensitive),
     ("Points", "coverage", statuses),
 )
 """The matter, the section of a report that shows it, and who speaks of it."""

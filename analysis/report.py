@@ -9,7 +9,7 @@ import base64
 import os
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,22 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from markupsafe import Markup, escape
 
-from . import compare, coverage, curves, decay, horizon, phase, saturation
+from . import (
+    compare,
+    coverage,
+    curves,
+    decay,
+    gates,
+    horizon,
+    memory,
+    pairs,
+    phase,
+    preserved,
+    saturated,
+    saturation,
+    seeds,
+    sensitivity,
+)
 from .command import arguments, on_study
 from .figures import FIGURES, Figure
 from .figures.sheet import picture
@@ -48,6 +63,24 @@ TABLES: dict[str, tuple[str, Callable[[Frames], pd.DataFrame]]] = {
     "lag_curves": ("the curves by lag, in natural logarithms, for the γ that are drawn", curves.table),
 }
 """CSV files beside a report: what is in them, and who computes them."""
+
+MORE_TABLES: dict[str, tuple[str, Callable[[Frames], pd.DataFrame]]] = {
+    "saturated": ("fractions of saturated units by step, for the γ that are drawn", saturated.table),
+    "dead_units": ("fractions of dead ReLU units by γ and length", saturated.dead),
+    "all_pairs": ("error terms of a loss at every step by lag, for the γ that are drawn", pairs.table),
+    "gates": ("gate times, and fractions of gates that are open or closed", gates.table),
+    "gates_by_step": ("keep gates that are open or closed by step, for the γ that are drawn", gates.steps),
+    "memory": ("memory capacity, its rank and what is there by chance", memory.table),
+    "memory_function": ("memory function by lag, for the γ that are drawn", memory.function),
+    "preserved_norm": ("Ω of the error terms' norms, in both forms", preserved.table),
+    "preserved_norm_by_lag": ("one-step ratios of norms by lag, for the γ that are drawn", preserved.ratios),
+    "sensitivity": (
+        "mean squares of the state and of its derivative, in natural logarithms",
+        sensitivity.table,
+    ),
+    "seeds": ("averages over seeds at the end of the curve, in natural logarithms", seeds.table),
+}
+"""CSV files of probes that are measured by request: written where they have rows."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +130,8 @@ class Report:
             lstrip_blocks=True,
         )
         here.filters["powers"] = powers
-        files = [(name, about, len(self.tables[name])) for name, (about, _) in TABLES.items()]
+        about = {name: text for name, (text, _) in {**TABLES, **MORE_TABLES}.items()}
+        files = [(name, about[name], len(table)) for name, table in self.tables.items()]
         return here.get_template(TEMPLATE).render(
             report=self, facts=facts(self.frames), files=files, folder=folder, written=datetime.now(UTC)
         )
@@ -131,6 +165,7 @@ def build_report(
     title: str = "longlag",
     *,
     points: pd.DataFrame | None = None,
+    lists: Mapping[str, pd.DataFrame] | None = None,
     description: str = "",
     study: str | None = None,
 ) -> Report:
@@ -139,16 +174,20 @@ def build_report(
     ``points``: every point of the study, so that those without a run are counted as missing. ``study``: the name
     under which a store has it, for the commands that the page suggests.
     """
-    frames = Frames.of(runs, curves, saturation, title=title, points=points)
+    frames = Frames.of(runs, curves, saturation, title=title, points=points, lists=lists)
     return report_of(frames, study=study, description=description)
 
 
 def report_of(frames: Frames, *, study: str | None = None, description: str = "") -> Report:
     """A report of frames that are loaded."""
     tables = {name: compute(frames) for name, (_, compute) in TABLES.items()}
+    more = {name: compute(frames) for name, (_, compute) in MORE_TABLES.items()}
+    tables |= {name: table for name, table in more.items() if len(table)}
     sections = [_coverage(frames, tables["coverage"])]
     for figure in FIGURES.values():
         section = _section(frames, figure)
+        if section.missing and figure.optional:
+            continue
         if figure.name == "horizons" and section.missing is None:
             section.tables.append(horizons(frames, tables["horizon"], tables["decay"]))
             section.more.append(lengths(tables["horizon"]))
@@ -167,7 +206,8 @@ def _section(frames: Frames, figure: Figure) -> Section:
         data = base64.b64encode(picture(panel)).decode()
         width, height = (round(96 * inches) for inches in panel.size)
         pictures.append(Picture(panel.alt, f"data:image/svg+xml;base64,{data}", width, height))
-    return Section(figure.name, figure.title, figure.question, pictures, figure.caption(frames))
+    tables = figure.tables(frames) if figure.tables else []
+    return Section(figure.name, figure.title, figure.question, pictures, figure.caption(frames), tables)
 
 
 def _coverage(frames: Frames, table: pd.DataFrame) -> Section:

@@ -45,6 +45,12 @@ def grouped(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], note
     return Table(title, list(head), groups, max(len(rows) - MOST_ROWS, 0), note)
 
 
+def listed(title: str, shown: pd.DataFrame, note: str = "") -> Table:
+    """What an analysis prints, as a page shows it."""
+    rows = [[_plain(value) for value in row] for row in shown.itertuples(index=False, name=None)]
+    return grouped(title, list(shown.columns), rows, note)
+
+
 def counts(table: pd.DataFrame) -> Table:
     """Coverage: points and statuses by variant, and a sum."""
     statuses = coverage.present(table)

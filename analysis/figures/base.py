@@ -19,6 +19,8 @@ from ..variants import pick, present
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from ..tables import Table
+
 DRAWN_POINTS = 60
 """γ along an axis."""
 PANEL = (5.2, 3.6)
@@ -52,7 +54,8 @@ class Panel:
 class Figure:
     """One figure of a report: the question that it answers, its panels and its caption.
 
-    ``missing`` says in a sentence why a study cannot have this figure, or is None.
+    ``missing`` says in a sentence why a study cannot have this figure, or is None. Where an ``optional`` figure is
+    missing, a report has no section of it: its probe is measured by request only.
     """
 
     name: str
@@ -61,6 +64,9 @@ class Figure:
     missing: Callable[[Frames], str | None]
     panels: Callable[[Frames], list[Panel]]
     caption: Callable[[Frames], str]
+    optional: bool = False
+    tables: Callable[[Frames], list[Table]] | None = None
+    """Tables under the panels."""
 
 
 def key_shape(labels: list[str]) -> tuple[int, int]:

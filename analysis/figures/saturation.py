@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from .. import saturation
-from ..load import DRAWN_GAMMAS, Frames
+from .. import saturated, saturation
+from ..load import DRAWN_GAMMAS, Frames, longest
+from ..tables import Table, listed
 from ..text import exact, listing, number
 from ..variants import Variant, headline_gamma, pick, present
 from .axes import End, Floats, decades, key_above, label_ends, leaving, name_of_labels, steps_axis
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MEMORIES, OTHERS = 4, 8
 FLOOR = -4.0
+_LINES: tuple[dict[str, Any], ...] = ({"linewidth": 1.4}, {"linestyle": DASHED, "linewidth": 1.1})
 
 
 def _missing(frames: Frames) -> str | None:
@@ -31,7 +33,8 @@ def _panels(frames: Frames) -> list[Panel]:
     memories = [v for v in there if v.cell == "memory"]
     panels = [_memory(frames, v, table[table["variant"] == v.label]) for v in memories[:MEMORIES]]
     others = [v for v in there if v.cell not in ("memory", "linear")][:OTHERS]
-    return [*panels, _others(frames, others, table)] if others else panels
+    panels += [_others(frames, others, table)] if others else []
+    return [*panels, *_saturated(frames)]
 
 
 def _memory(frames: Frames, variant: Variant, table: pd.DataFrame) -> Panel:
@@ -122,6 +125,49 @@ def _draw_others(axes: Axes, frames: Frames, chosen: dict[str, float], table: pd
     key_above(axes, handles)
 
 
+def _saturated(frames: Frames) -> list[Panel]:
+    """Fractions of saturated units, where they were measured: each variant at its headline γ."""
+    table = saturated.table(frames)
+    table = table[table["step"].isin(saturation.table(frames)["step"])]
+    labels = [v for v in present(table) if frames.variants[v].cell != "linear"][:OTHERS]
+    chosen = {
+        label: headline_gamma(frames.variants[label], table.loc[table["variant"] == label, "gamma"])
+        for label in labels
+    }
+    said = []
+    for label, gamma in chosen.items():
+        last = table[(table["variant"] == label) & (table["gamma"] == gamma)].iloc[-1]
+        said.append(f"{label} (γ = {exact(gamma)}) {number(last['below_05'])} and {number(last['below_25'])}")
+    alt = f"Fractions of units below 0.05 and 0.25 of the largest slope at the last step: {listing(said)}."
+    size = tall([*(f"{v}, γ = 0.99" for v in chosen), "", ""])
+    return [
+        Panel("saturated units", alt, lambda axes: _draw_saturated(axes, frames, chosen, table), size)
+    ] * bool(said)
+
+
+def _draw_saturated(axes: Axes, frames: Frames, chosen: dict[str, float], table: pd.DataFrame) -> None:
+    from matplotlib.lines import Line2D
+
+    styles, handles = variant_styles(frames), []
+    steps_axis(axes, float(table["step"].max()))
+    for label, gamma in chosen.items():
+        part = table[(table["variant"] == label) & (table["gamma"] == gamma)]
+        colour = styles[label]["color"]
+        for name, line in zip(saturated.LIMITS, _LINES, strict=True):
+            axes.fill_between(
+                part["step"], part[f"{name}_low"], part[f"{name}_high"], color=colour, alpha=0.15, linewidth=0
+            )
+            axes.plot(part["step"], part[name], color=colour, **line)
+        handles.append(Line2D([], [], color=colour, label=f"{label}, γ = {exact(gamma)}"))
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_ylabel("fraction of units")
+    handles += [
+        Line2D([], [], color=INK, **line, label=f"f' < {limit} γ$_f$")
+        for limit, line in zip(saturated.LIMITS.values(), _LINES, strict=True)
+    ]
+    key_above(axes, handles)
+
+
 def _caption(frames: Frames) -> str:
     table = saturation.table(frames)
     laws = [law for v in frames.variants if (law := saturation.law_of(frames, v)) is not None]
@@ -137,8 +183,25 @@ def _caption(frames: Frames) -> str:
         "an expectation); "
         "band: 95 % interval over seeds. For the memory cell and the LSTMs f' = 1 − tanh²(c), which "
         "closes the way out of "
-        f"the cell; for the others f' of the new state.{guide}"
+        f"the cell; for the others f' of the new state.{guide}{_below(frames)}"
     )
+
+
+def _below(frames: Frames) -> str:
+    """What the panel of saturated units shows, where there is one."""
+    if not len(saturated.table(frames)):
+        return ""
+    return (
+        " Saturated units: the fraction of units and columns whose f' is below 0.05 or 0.25 of the "
+        "largest that it can be, mean over the seeds that are ok, with its 95 % interval."
+    )
+
+
+def _tables(frames: Frames) -> list[Table]:
+    """The dead units of ReLU, where there is one."""
+    rows = longest(saturated.dead(frames))
+    note = "A unit is dead where f' = 0 at every step and batch column. Mean over seeds, 95 % interval."
+    return [listed("Dead ReLU units", saturated.dead_shown(rows), note)] if len(rows) else []
 
 
 def _derived(law: saturation.Law) -> str:
@@ -160,4 +223,5 @@ SATURATION = Figure(
     _missing,
     _panels,
     _caption,
+    tables=_tables,
 )

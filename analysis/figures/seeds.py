@@ -1,0 +1,154 @@
+"""The end of the curve of every seed around its geometric mean, with the other averages."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from .. import seeds
+from ..load import Frames
+from ..tables import Table, listed
+from ..text import exact, fixed, listing, power_of_ten
+from ..variants import present
+from .axes import key_above
+from .base import (
+    INK,
+    PANEL,
+    PAPER,
+    Figure,
+    Panel,
+    at_length,
+    columns_of,
+    families,
+    not_drawn,
+    over_seeds,
+    variant_styles,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_LN10 = np.log(10.0)
+MOST = 24
+
+
+def _missing(frames: Frames) -> str | None:
+    return None if len(seeds.table(frames)) else f"No variant has {seeds.LEAST} seeds with a curve."
+
+
+def _panels(frames: Frames) -> list[Panel]:
+    table, values = seeds.table(frames), seeds.values(frames)
+    return [_panel(frames, title, labels, table, values) for title, labels in families(frames, table)]
+
+
+def _panel(frames: Frames, title: str, labels: list[str], table: pd.DataFrame, values: pd.DataFrame) -> Panel:
+    rows = table[table["variant"].isin(labels)]
+    said = [
+        f"{r['variant']} geometric {power_of_ten(r['geometric'])}, arithmetic {power_of_ten(r['arithmetic'])}"
+        for r in rows.to_dict("records")
+    ]
+    alt = f"What is left at the end of the curve, seed by seed: {listing(said)}."
+    size = (PANEL[0], 1.5 + 0.42 * max(len(labels), 3))
+    return Panel(title, alt, lambda axes: _draw(axes, frames, rows, values), size, right=0.2)
+
+
+def _draw(axes: Axes, frames: Frames, rows: pd.DataFrame, values: pd.DataFrame) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patheffects import withStroke
+
+    styles, spans = variant_styles(frames), []
+    for place, row in enumerate(rows.to_dict("records")):
+        ends = values.loc[values["variant"] == row["variant"], "end"].to_numpy(np.float64)
+        x = (np.sort(ends) - row["geometric"]) / _LN10
+        spans += [x[0], x[-1]]
+        height = place + 0.12 * np.sin(2.4 * np.arange(len(x)))  # apart, so that equal ones can be counted
+        colour = styles[str(row["variant"])]["color"]
+        axes.plot(
+            x, height, linestyle="", marker="o", markersize=4.5, color=colour, alpha=0.65, markeredgewidth=0
+        )
+        axes.plot([0, 0], [place - 0.26, place + 0.26], color=INK, linewidth=1.6)
+        for name, marker in (("median", "D"), ("arithmetic", "^")):
+            at = (row[name] - row["geometric"]) / _LN10
+            axes.plot(
+                at,
+                place,
+                linestyle="",
+                marker=marker,
+                markersize=6.5,
+                markerfacecolor=PAPER,
+                markeredgecolor=INK,
+            )
+        text = f"{row['variant']}, γ = {exact(row['gamma'])}: {power_of_ten(row['geometric'])}"
+        axes.text(
+            0.01,
+            place - 0.36,
+            re.sub(r"\^([−\d.,]+)", r"$^{\1}$", text),
+            transform=axes.get_yaxis_transform(),
+            color=colour,
+            fontsize=9,
+            va="center",
+            path_effects=[withStroke(linewidth=2.5, foreground=PAPER)],
+            zorder=5,
+        )
+    half = max(*np.abs(spans), 0.05) * 1.12
+    axes.set_xlim(-half, half)
+    axes.set_ylim(len(rows) - 0.5, -0.62)
+    axes.set_yticks([])
+    axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("decades from the geometric mean over seeds")
+    shape: dict[str, Any] = {"linestyle": "", "markerfacecolor": PAPER, "markeredgecolor": INK}
+    handles = [
+        Line2D([], [], linestyle="", marker="o", color=INK, alpha=0.65, label="a seed"),
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            marker="|",
+            markersize=10,
+            color=INK,
+            markeredgewidth=1.6,
+            label="geometric",
+        ),
+        Line2D([], [], marker="D", label="median", **shape),
+        Line2D([], [], marker="^", label="arithmetic", **shape),
+    ]
+    key_above(axes, handles)
+
+
+def _caption(frames: Frames) -> str:
+    table = seeds.table(frames)
+    labels = present(table)
+    widest = table.iloc[int((table["arithmetic"] - table["geometric"]).to_numpy().argmax())]
+    size = (widest["arithmetic"] - widest["geometric"]) / _LN10
+    apart = (
+        f" The averages disagree, most in {widest['variant']}, where the arithmetic mean is {fixed(size, 2)} "
+        "decades above the geometric one: it is made by the largest few seeds."
+        if size >= 0.005
+        else ""
+    )
+    return (
+        f"‖λ‖ at the first step over ‖λ‖ at the last, at {at_length(table)}: {over_seeds(table['n'])}, each a mean "
+        f"of logarithms over {columns_of(frames)}; one γ a variant, and its geometric mean beside the name.{apart} "
+        f"This report's means are geometric."
+        f"{not_drawn(len(labels), min(len(labels), MOST))}"
+    )
+
+
+def _tables(frames: Frames) -> list[Table]:
+    return [listed("Averages over seeds at the end of the curve", seeds.shown(seeds.table(frames)))]
+
+
+SEEDS = Figure(
+    "seeds",
+    "One seed is not another",
+    "How far are the seeds of one and the same network apart, and which average is meant?",
+    _missing,
+    _panels,
+    _caption,
+    optional=True,
+    tables=_tables,
+)
