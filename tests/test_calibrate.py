@@ -165,14 +165,13 @@ def test_points_that_are_done_drop_out_and_no_point_moves_another(monkeypatch):
     assert len(measured) <= calibrate.SCANNED + calibrate.EVALUATIONS
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("options", [
-    {}, dict(activation="logistic"), dict(activation="relu"), dict(cell="gru"), dict(cell="lstm"),
-    dict(cell="residual"),
+    {}, dict(dtype="float32"), dict(activation="relu", dtype="float32"), dict(activation="logistic"),
+    dict(cell="gru", dtype="float32"), dict(cell="lstm"), dict(cell="residual"),
 ], ids=lambda o: "-".join(o.values()) or "tanh")  # fmt: skip
-def test_a_point_has_its_bits_in_any_company(options, dtype):
-    shape = dict(gamma_kind="realised", length=9, hidden_size=10, batch_size=2, dtype=dtype, **options)
-    points = [Point(gamma=gamma, seed=seed, **shape) for gamma in (0.8, 0.95, 1.02, 0.1) for seed in range(3)]
+def test_a_point_has_its_bits_in_any_company(options):
+    shape = dict(gamma_kind="realised", length=9, hidden_size=8, batch_size=2, **options)
+    points = [Point(gamma=gamma, seed=seed, **shape) for gamma in (0.95, 0.1) for seed in range(2)]
     points += [Point(gamma=0.9, input="zero", **shape), Point(gamma=0.9, input_scale=30.0, **shape)]
 
     def bits(some):
