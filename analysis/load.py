@@ -6,20 +6,22 @@ Three frames, as the client returns them:
 - ``curves``, long: point_id, kind (delta, adjoint, bound, gate_product), lag, ln_norm, q05, q50, q95;
 - ``saturation``, long: point_id, step, mean, ln_mean.
 
+And by kind (``service.curves.KINDS``) the lists of the probes that a study has beyond these: ``Frames.long``.
+
 Parameters are taken from ``runs``; the long frames need not repeat them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ..service.curves import BY_LAG, KINDS, long
 from ..workers.points import PARAMETERS
 from .variants import Variant, headline_gamma, pick, present, variants
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 DRAWN_KINDS = ("adjoint", "bound", "gate_product")
 CURVES = ("point_id", "kind", "lag", "ln_norm", "q05", "q50", "q95")
 SATURATION = ("point_id", "step", "mean", "ln_mean")
+FURTHER = tuple(name for name, kind in KINDS.items() if kind.probe not in ("curves", "saturation"))
+"""Kinds of ``Frames.long``: those of the probes that a study may lack."""
 DRAWN_VARIANTS, DRAWN_GAMMAS = 24, 5
 """How many panels of curves a report has, and how many curves a panel: more cannot be told apart."""
 _KEYS = ("point_id", "variant", "cell", "gamma", "length", "seed", "status")
@@ -50,6 +54,30 @@ def once(compute: Table) -> Table:
     return table
 
 
+class Lists(Mapping[str, pd.DataFrame]):
+    """Long frames by kind, each loaded when it is first asked for: most reports draw few of them."""
+
+    def __init__(self, kinds: Iterable[str], load: Callable[[str], pd.DataFrame]) -> None:
+        self._kinds, self._load = tuple(kinds), load
+        self._loaded: dict[str, pd.DataFrame] = {}
+
+    def __getitem__(self, kind: str) -> pd.DataFrame:
+        if kind not in self._kinds:
+            raise KeyError(kind)
+        if kind not in self._loaded:
+            self._loaded[kind] = self._load(kind)
+        return self._loaded[kind]
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._kinds
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+
 @dataclass(frozen=True)
 class Frames:
     """The frames of one study, with a column ``variant``. Make it with ``Frames.of``."""
@@ -58,6 +86,8 @@ class Frames:
     curves: pd.DataFrame
     saturation: pd.DataFrame
     variants: dict[str, Variant] = field(default_factory=dict)
+    lists: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+    """The lists of further probes as they were loaded; read them by ``long``."""
     title: str = "longlag"
     description: str = ""
     computed: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
@@ -72,12 +102,15 @@ class Frames:
         *,
         title: str = "longlag",
         points: pd.DataFrame | None = None,
+        lists: Mapping[str, pd.DataFrame] | None = None,
     ) -> Frames:
         """Frames from what the client returns. ``points``: every point of the study (point_id, parameters); those
-        that ``runs`` lacks become rows of status ``missing``."""
+        that ``runs`` lacks become rows of status ``missing``. ``lists``: by kind, what ``client.curves`` returns
+        for one that has columns of its own."""
         marked, known = variants(_complete(runs, points))
         keys = marked[[k for k in _KEYS if k in marked]]
-        return cls(marked, _joined(curves, CURVES, keys), _joined(saturation, SATURATION, keys), known, title)
+        curves, saturation = _joined(curves, CURVES, keys), _joined(saturation, SATURATION, keys)
+        return cls(marked, curves, saturation, known, lists or {}, title)
 
     def has(self, *columns: str) -> bool:
         """Whether every one of these measures is there and has a value in some run."""
@@ -103,6 +136,16 @@ class Frames:
             gammas = pick(part["gamma"], DRAWN_GAMMAS, headline_gamma(self.variants[label], part["gamma"]))
             parts.append(part[part["gamma"].isin(gammas)])
         return pd.concat(parts) if parts else runs
+
+    def long(self, kind: str) -> pd.DataFrame:
+        """The list columns of one kind (one of ``FURTHER``) of the runs in ``drawn``: point_id, the kind's own
+        columns, and the keys of the run; no rows where its probe was not measured."""
+        name = f"long {kind}"
+        if name not in self.computed:
+            keys = self.drawn[[k for k in _KEYS if k in self.drawn]]
+            columns = ("point_id", *KINDS[kind].columns)
+            self.computed[name] = _joined(self.lists.get(kind), columns, keys)
+        return self.computed[name]
 
     def curve(self, kind: str) -> pd.DataFrame:
         """Curves of one kind of the runs in ``longest``."""
@@ -148,7 +191,8 @@ def _joined(frame: pd.DataFrame | None, columns: tuple[str, ...], keys: pd.DataF
 
 
 def from_client(client: Client, study: str, revision: int | None = None) -> Frames:
-    """Frames of a stored study: all runs, and the curves and saturation that a report draws (``Frames.drawn``).
+    """Frames of a stored study: all runs, and the curves, saturation and lists that a report draws
+    (``Frames.drawn``); lists are read when they are asked for.
 
     Raises NotFound where there is no such study or revision.
     """
@@ -162,7 +206,12 @@ def from_client(client: Client, study: str, revision: int | None = None) -> Fram
     }
     curves = client.curves(study, revision, where={**where, "status": "ok"}, kind=DRAWN_KINDS)
     saturation = client.curves(study, revision, where=where, kind="saturation")
-    whole = Frames.of(runs, curves, saturation, title=study, points=points)
+
+    def read(kind: str) -> pd.DataFrame:
+        return client.curves(study, state.revision.revision, where={**where, "status": "ok"}, kind=kind)
+
+    lists = Lists([kind for kind in FURTHER if KINDS[kind].probe in state.revision.probes], read)
+    whole = Frames.of(runs, curves, saturation, title=study, points=points, lists=lists)
     return replace(whole, description=state.study.description)
 
 
@@ -172,39 +221,16 @@ def from_client(client: Client, study: str, revision: int | None = None) -> Fram
 def from_rows(rows: pa.Table, *, title: str = "longlag") -> Frames:
     """Frames of an Arrow table of rows, as ``longlag.workers.measure`` returns and the record files hold."""
     runs = rows.select([f.name for f in rows.schema if not pa.types.is_list(f.type)]).to_pandas()
-    kinds = [("adjoint", True), ("delta", True), ("bound", False), ("gate_product", False)]
-    parts = [_exploded(rows, kind, quantiles) for kind, quantiles in kinds if kind in rows.column_names]
-    curves = pd.concat([p for p in parts if len(p)], ignore_index=True) if any(map(len, parts)) else None
-    return Frames.of(runs, curves, _saturation(rows), title=title)
+    there = [name for name, kind in KINDS.items() if set(kind.lists) <= set(rows.column_names)]
 
+    def exploded(kind: str) -> pd.DataFrame:
+        return long(rows.select(["point_id", *KINDS[kind].lists]), kind).to_pandas()
 
-def _exploded(rows: pa.Table, kind: str, quantiles: bool) -> pd.DataFrame:
-    there = rows.filter(rows[kind].is_valid())
-    columns: dict[str, Any] = _long(there, lag="lag", ln_norm=kind)
-    columns |= dict.fromkeys(("q05", "q50", "q95"), np.nan)
-    if quantiles:
-        columns |= _long(there, **{q: f"{kind}_{q}" for q in ("q05", "q50", "q95")}, counted="lag")
-    return pd.DataFrame(columns).assign(kind=kind)
-
-
-def _saturation(rows: pa.Table) -> pd.DataFrame | None:
-    if "saturation_curve" not in rows.column_names:
-        return None
-    there = rows.filter(rows["saturation_curve"].is_valid())
-    return pd.DataFrame(
-        _long(there, step="saturation_step", mean="saturation_curve", ln_mean="ln_saturation_curve")
-    )
-
-
-def _long(rows: pa.Table, counted: str | None = None, **names: str) -> dict[str, np.ndarray]:
-    """List columns under each other, and the id of each value's point beside them."""
-    first = counted or next(iter(names.values()))
-    ids = rows["point_id"].to_numpy()
-    counts = rows[first].combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
-    flat = {
-        new: rows[old].combine_chunks().flatten().to_numpy(zero_copy_only=False) for new, old in names.items()
-    }
-    return {"point_id": np.repeat(ids, counts.astype(np.int64)), **flat}
+    parts = [part for kind in BY_LAG if kind in there and len(part := exploded(kind))]
+    curves = pd.concat(parts, ignore_index=True).reindex(columns=list(CURVES)) if parts else None
+    saturation = exploded("saturation") if "saturation" in there else None
+    lists = Lists([kind for kind in FURTHER if kind in there], exploded)
+    return Frames.of(runs, curves, saturation, title=title, lists=lists)
 
 
 def points_frame(points: Any) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import base64
 import os
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,6 +48,9 @@ TABLES: dict[str, tuple[str, Callable[[Frames], pd.DataFrame]]] = {
     "lag_curves": ("the curves by lag, in natural logarithms, for the γ that are drawn", curves.table),
 }
 """CSV files beside a report: what is in them, and who computes them."""
+
+MORE_TABLES: dict[str, tuple[str, Callable[[Frames], pd.DataFrame]]] = {}
+"""CSV files of probes that are measured by request: written where they have rows."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ class Report:
             lstrip_blocks=True,
         )
         here.filters["powers"] = powers
-        files = [(name, about, len(self.tables[name])) for name, (about, _) in TABLES.items()]
+        about = {name: text for name, (text, _) in {**TABLES, **MORE_TABLES}.items()}
+        files = [(name, about[name], len(table)) for name, table in self.tables.items()]
         return here.get_template(TEMPLATE).render(
             report=self, facts=facts(self.frames), files=files, folder=folder, written=datetime.now(UTC)
         )
@@ -131,6 +135,7 @@ def build_report(
     title: str = "longlag",
     *,
     points: pd.DataFrame | None = None,
+    lists: Mapping[str, pd.DataFrame] | None = None,
     description: str = "",
     study: str | None = None,
 ) -> Report:
@@ -139,16 +144,20 @@ def build_report(
     ``points``: every point of the study, so that those without a run are counted as missing. ``study``: the name
     under which a store has it, for the commands that the page suggests.
     """
-    frames = Frames.of(runs, curves, saturation, title=title, points=points)
+    frames = Frames.of(runs, curves, saturation, title=title, points=points, lists=lists)
     return report_of(frames, study=study, description=description)
 
 
 def report_of(frames: Frames, *, study: str | None = None, description: str = "") -> Report:
     """A report of frames that are loaded."""
     tables = {name: compute(frames) for name, (_, compute) in TABLES.items()}
+    more = {name: compute(frames) for name, (_, compute) in MORE_TABLES.items()}
+    tables |= {name: table for name, table in more.items() if len(table)}
     sections = [_coverage(frames, tables["coverage"])]
     for figure in FIGURES.values():
         section = _section(frames, figure)
+        if section.missing and figure.optional:
+            continue
         if figure.name == "horizons" and section.missing is None:
             section.tables.append(horizons(frames, tables["horizon"], tables["decay"]))
             section.more.append(lengths(tables["horizon"]))

@@ -143,7 +143,7 @@ def read(store: Store, files: Files, kinds: Sequence[str]) -> pd.DataFrame:
     Raises BadFile where a file is missing or broken.
     """
     lists = sorted({column for name in kinds for column in KINDS[name].lists})
-    tables = [_long(rows, name) for rows in _rows(store, files, lists) for name in kinds]
+    tables = [long(rows, name) for rows in _rows(store, files, lists) for name in kinds]
     joined = pa.concat_tables(tables, promote_options="default")
     if kinds[0] in ALONE:
         joined = joined.select(("point_id", *KINDS[kinds[0]].columns, *PARAMETERS))
@@ -171,13 +171,14 @@ def _rows(store: Store, files: Files, lists: list[str]) -> Iterator[pa.Table]:
         yield rows.select(names).take(where)
 
 
-def _long(rows: pa.Table, name: str) -> pa.Table:
-    """One kind of curve, one row a lag, step or unit; a point that lacks it has none."""
+def long(rows: pa.Table, name: str) -> pa.Table:
+    """One kind of curve, one row a lag, step or unit, of rows that have its list columns; a point that lacks it
+    has none. Columns: point_id and the parameters that ``rows`` has, kind, the kind's own."""
     kind = KINDS[name]
     rows = rows.filter(pc.call_function("is_valid", [rows[kind.main]]))
     main = _whole(rows[kind.main])
     parents = pc.call_function("list_parent_indices", [main])
-    of_point = rows.select(["point_id", *PARAMETERS]).take(parents)
+    of_point = rows.select([n for n in ("point_id", *PARAMETERS) if n in rows.column_names]).take(parents)
     lists = {
         out: _places(main) if column is None else pc.call_function("list_flatten", [_whole(rows[column])])
         for out, column in kind.columns.items()

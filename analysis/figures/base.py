@@ -52,7 +52,8 @@ class Panel:
 class Figure:
     """One figure of a report: the question that it answers, its panels and its caption.
 
-    ``missing`` says in a sentence why a study cannot have this figure, or is None.
+    ``missing`` says in a sentence why a study cannot have this figure, or is None. Where an ``optional`` figure is
+    missing, a report has no section of it: its probe is measured by request only.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Figure:
     missing: Callable[[Frames], str | None]
     panels: Callable[[Frames], list[Panel]]
     caption: Callable[[Frames], str]
+    optional: bool = False
 
 
 def key_shape(labels: list[str]) -> tuple[int, int]:
