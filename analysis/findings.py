@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from . import compare, coverage, decay, horizon, phase, saturation
+from .findings_further import chaos, four, squeezed, wide, windows
 from .load import Frames, longest
 from .sentences import ENDS, MOST, at_headline, together
 from .text import between, exact, fixed, lag_range, lags, listing, number, plural, power_of_ten
@@ -284,7 +285,12 @@ FINDINGS: tuple[tuple[str, str, Callable[[Frames], list[str]]], ...] = (
     ("What a change does", "compare", changes),
     ("The bound", "bound_gap", looseness),
     ("Realised γ", "gammas", realised),
+    ("Path and Lyapunov γ", "gammas", four),
+    ("Mean field", "mean_field", wide),
     ("Growth", "phase_map", growth),
+    ("Lyapunov exponents", "lyapunov", chaos),
+    ("Directions", "singular_values", squeezed),
+    ("Truncation", "truncation", windows),
     ("Gates", "lag_curves", gates),
     ("Capacity", "saturation", closing),
     ("Points", "coverage", statuses),

@@ -46,7 +46,7 @@ def once(compute: Table) -> Table:
 
     @wraps(compute)
     def table(frames: Frames) -> pd.DataFrame:
-        name = compute.__module__
+        name = f"{compute.__module__}.{compute.__qualname__}"
         if name not in frames.computed:
             frames.computed[name] = compute(frames)
         return frames.computed[name]
@@ -91,7 +91,7 @@ class Frames:
     title: str = "longlag"
     description: str = ""
     computed: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
-    """Tables by the module that made them; see ``once``. Nobody writes into a table."""
+    """Tables by the function that made them; see ``once``. Nobody writes into a table."""
 
     @classmethod
     def of(

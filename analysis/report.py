@@ -18,13 +18,25 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from markupsafe import Markup, escape
 
-from . import compare, coverage, curves, decay, horizon, phase, saturation
+from . import (
+    compare,
+    coverage,
+    curves,
+    decay,
+    horizon,
+    lyapunov,
+    mean_field,
+    phase,
+    saturation,
+    singular_values,
+    truncation,
+)
 from .command import arguments, on_study
 from .figures import FIGURES, Figure
 from .figures.sheet import picture
 from .findings import Finding, findings
 from .load import Frames, from_client
-from .tables import Table, comparisons, counts, horizons, lengths, reasons
+from .tables import Table, comparisons, counts, horizons, lengths, of_text, reasons
 from .text import exact, plural
 
 if TYPE_CHECKING:
@@ -49,8 +61,28 @@ TABLES: dict[str, tuple[str, Callable[[Frames], pd.DataFrame]]] = {
 }
 """CSV files beside a report: what is in them, and who computes them."""
 
-MORE_TABLES: dict[str, tuple[str, Callable[[Frames], pd.DataFrame]]] = {}
+MORE_TABLES: dict[str, tuple[str, Callable[[Frames], pd.DataFrame]]] = {
+    "mean_field": ("mean-field growth per step of the simple cell, measured against it", mean_field.table),
+    "lyapunov": ("largest Lyapunov exponent and Kaplan–Yorke dimension", lyapunov.table),
+    "lyapunov_spectrum": ("every Lyapunov exponent, for the γ that are drawn", lyapunov.spectrum),
+    "singular_values": (
+        "singular values of the product of Jacobians by lag, their condition and rank, for the γ that are drawn",
+        singular_values.table,
+    ),
+    "truncation": ("windows that hold 90 and 99 % of the gradient", truncation.table),
+    "truncation_curves": (
+        "bias, cosine and share of truncated gradients by window, for the γ that are drawn",
+        truncation.curves,
+    ),
+}
 """CSV files of probes that are measured by request: written where they have rows."""
+
+OF_FIGURES = {
+    "mean_field": ("Mean field and measurement at every γ", mean_field.table, mean_field.shown),
+    "lyapunov": ("Largest exponent and dimension at every γ", lyapunov.table, lyapunov.shown),
+    "truncation": ("Windows in steps at every γ and length", truncation.table, truncation.shown),
+}
+"""Tables that a page shows under figures of probes by request: title, who computes them, and as text."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +193,9 @@ def report_of(frames: Frames, *, study: str | None = None, description: str = ""
         if figure.name == "horizons" and section.missing is None:
             section.tables.append(horizons(frames, tables["horizon"], tables["decay"]))
             section.more.append(lengths(tables["horizon"]))
+        if figure.name in OF_FIGURES:
+            title, table, shown = OF_FIGURES[figure.name]
+            section.more.append(of_text(title, shown(table(frames))))
         sections.append(section)
     if len(tables["compare"]):
         sections.append(_compare(frames, tables["compare"]))
@@ -206,8 +241,9 @@ def _compare(frames: Frames, table: pd.DataFrame) -> Section:
 
 
 def powers(text: str) -> Markup:
-    """``10^−48.4`` and ``γ^ℓ`` with their exponents raised."""
-    return Markup(re.sub(r"\^([−\d.,]*[\dℓ])", r"<sup>\1</sup>", str(escape(text))))
+    """``10^−48.4`` and ``γ^ℓ`` with their exponents raised, ``σ_1`` and ``J_{t−1}`` with their indices lowered."""
+    raised = re.sub(r"\^([−\d.,]*[\dℓ])", r"<sup>\1</sup>", str(escape(text)))
+    return Markup(re.sub(r"(?<!\w)([σλJg])_(?:\{([^}]*)\}|(\w))(?!\w)", r"\1<sub>\2\3</sub>", raised))
 
 
 def facts(frames: Frames) -> list[str]:

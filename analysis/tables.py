@@ -129,6 +129,12 @@ def lengths(table: pd.DataFrame) -> Table:
     return replace(grouped("The 1 % horizon at every γ and length", head, rows), left_out=left_out)
 
 
+def of_text(title: str, shown: pd.DataFrame) -> Table:
+    """A table that an analysis has as text already; its first column is the variant."""
+    rows = [[str(value) for value in row] for row in shown.itertuples(index=False, name=None)]
+    return grouped(title, list(shown.columns), rows)
+
+
 def comparisons(table: pd.DataFrame) -> Table:
     """Paired differences."""
     rows = [
