@@ -16,7 +16,7 @@ from .statistics import ln, mean_interval
 from .text import between, fixed, number, power_of_ten
 from .variants import GROUP
 
-_LN = {"gamma_nominal": "gamma_nominal", "gamma_realised": "gamma_realised"}  # geometric means
+_LN = ("gamma_nominal", "gamma_realised", "gamma_path", "gamma_lyapunov")  # geometric means
 _PLAIN = ("decay_rate", "ln_ratio_end", "bound_gap")  # logarithms already
 
 
@@ -24,8 +24,9 @@ _PLAIN = ("decay_rate", "ln_ratio_end", "bound_gap")  # logarithms already
 def table(frames: Frames) -> pd.DataFrame:
     """One row a variant, γ and length: for each measure its mean over seeds, ``_low``, ``_high`` and ``n_`` seeds.
 
-    decay_rate (natural logarithm a lag), gamma_nominal and gamma_realised (geometric means), ln_ratio_end and
-    bound_gap (natural logarithms), decay_r2 (the smallest of the seeds). Runs of status ok only.
+    decay_rate (natural logarithm a lag), gamma_nominal, gamma_realised and, where measured, gamma_path and
+    gamma_lyapunov (geometric means), ln_ratio_end and bound_gap (natural logarithms), decay_r2 (the smallest of the
+    seeds). Runs of status ok only.
     """
     runs, by = frames.fine, list(GROUP)
     result = runs[by].drop_duplicates().sort_values(by, ignore_index=True)
@@ -33,7 +34,7 @@ def table(frames: Frames) -> pd.DataFrame:
         worst = runs.groupby(by, dropna=False, observed=True)["decay_r2"].min()
         result = result.merge(worst.rename("decay_r2").reset_index(), on=by, how="left")
     for name in (*_PLAIN, *_LN):
-        if name not in runs:
+        if name not in runs or (name in _LN[2:] and not frames.has(name)):
             continue
         values = runs[by].assign(**{name: ln(runs[name]) if name in _LN else runs[name]})
         part = mean_interval(values, by, name)

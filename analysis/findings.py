@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from . import compare, coverage, decay, horizon, phase, saturation
+from .findings_further import chaos, four, squeezed, wide, windows
 from .findings_kept import gate_times, one_curve, remembered, sensitive
 from .load import Frames, longest
 from .sentences import ENDS, MOST, at_headline, together
@@ -285,7 +286,12 @@ FINDINGS: tuple[tuple[str, str, Callable[[Frames], list[str]]], ...] = (
     ("What a change does", "compare", changes),
     ("The bound", "bound_gap", looseness),
     ("Realised γ", "gammas", realised),
+    ("Path and Lyapunov γ", "gammas", four),
+    ("Mean field", "mean_field", wide),
     ("Growth", "phase_map", growth),
+    ("Lyapunov exponents", "lyapunov", chaos),
+    ("Directions", "singular_values", squeezed),
+    ("Truncation", "truncation", windows),
     ("Gates", "lag_curves", gates),
     ("Capacity", "saturation", closing),
     ("One curve", "all_pairs", one_curve),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 DRAWN_KINDS = ("adjoint", "bound", "gate_product")
 CURVES = ("point_id", "kind", "lag", "ln_norm", "q05", "q50", "q95")
 SATURATION = ("point_id", "step", "mean", "ln_mean")
-FURTHER = tuple(name for name, kind in KINDS.items() if kind.probe not in ("curves", "saturation"))
+FURTHER = tuple(name for name in KINDS if name not in (*BY_LAG, "saturation"))
 """Kinds of ``Frames.long``: those of the probes that a study may lack."""
 DRAWN_VARIANTS, DRAWN_GAMMAS = 24, 5
 """How many panels of curves a report has, and how many curves a panel: more cannot be told apart."""
@@ -46,7 +46,7 @@ def once(compute: Table) -> Table:
 
     @wraps(compute)
     def table(frames: Frames) -> pd.DataFrame:
-        name = compute.__module__
+        name = f"{compute.__module__}.{compute.__qualname__}"
         if name not in frames.computed:
             frames.computed[name] = compute(frames)
         return frames.computed[name]
@@ -91,7 +91,7 @@ class Frames:
     title: str = "longlag"
     description: str = ""
     computed: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
-    """Tables by the module that made them; see ``once``. Nobody writes into a table."""
+    """Tables by the function that made them; see ``once``. Nobody writes into a table."""
 
     @classmethod
     def of(
@@ -204,7 +204,8 @@ def from_client(client: Client, study: str, revision: int | None = None) -> Fram
         "gamma": frames.drawn["gamma"].unique().tolist(),
         "length": frames.drawn["length"].unique().tolist(),
     }
-    curves = client.curves(study, revision, where={**where, "status": "ok"}, kind=DRAWN_KINDS)
+    kinds = (*DRAWN_KINDS, "delta") if "all_pairs" in state.revision.probes else DRAWN_KINDS
+    curves = client.curves(study, revision, where={**where, "status": "ok"}, kind=kinds)
     saturation = client.curves(study, revision, where=where, kind="saturation")
 
     def read(kind: str) -> pd.DataFrame:

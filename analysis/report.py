@@ -25,6 +25,8 @@ from . import (
     decay,
     gates,
     horizon,
+    lyapunov,
+    mean_field,
     memory,
     pairs,
     phase,
@@ -33,6 +35,8 @@ from . import (
     saturation,
     seeds,
     sensitivity,
+    singular_values,
+    truncation,
 )
 from .command import arguments, on_study
 from .figures import FIGURES, Figure
@@ -65,6 +69,18 @@ TABLES: dict[str, tuple[str, Callable[[Frames], pd.DataFrame]]] = {
 """CSV files beside a report: what is in them, and who computes them."""
 
 MORE_TABLES: dict[str, tuple[str, Callable[[Frames], pd.DataFrame]]] = {
+    "mean_field": ("mean-field growth per step of the simple cell, measured against it", mean_field.table),
+    "lyapunov": ("largest Lyapunov exponent and Kaplan–Yorke dimension", lyapunov.table),
+    "lyapunov_spectrum": ("every Lyapunov exponent, for the γ that are drawn", lyapunov.spectrum),
+    "singular_values": (
+        "singular values of the product of Jacobians by lag, their condition and rank, for the γ that are drawn",
+        singular_values.table,
+    ),
+    "truncation": ("windows that hold 90 and 99 % of the gradient", truncation.table),
+    "truncation_curves": (
+        "bias, cosine and share of truncated gradients by window, for the γ that are drawn",
+        truncation.curves,
+    ),
     "saturated": ("fractions of saturated units by step, for the γ that are drawn", saturated.table),
     "dead_units": ("fractions of dead ReLU units by γ and length", saturated.dead),
     "all_pairs": ("error terms of a loss at every step by lag, for the γ that are drawn", pairs.table),
@@ -206,8 +222,8 @@ def _section(frames: Frames, figure: Figure) -> Section:
         data = base64.b64encode(picture(panel)).decode()
         width, height = (round(96 * inches) for inches in panel.size)
         pictures.append(Picture(panel.alt, f"data:image/svg+xml;base64,{data}", width, height))
-    tables = figure.tables(frames) if figure.tables else []
-    return Section(figure.name, figure.title, figure.question, pictures, figure.caption(frames), tables)
+    tables, more = (make(frames) if make else [] for make in (figure.tables, figure.more))
+    return Section(figure.name, figure.title, figure.question, pictures, figure.caption(frames), tables, more)
 
 
 def _coverage(frames: Frames, table: pd.DataFrame) -> Section:
@@ -237,8 +253,9 @@ def _compare(frames: Frames, table: pd.DataFrame) -> Section:
 
 
 def powers(text: str) -> Markup:
-    """``10^−48.4`` and ``γ^ℓ`` with their exponents raised."""
-    return Markup(re.sub(r"\^([−\d.,]*[\dℓ])", r"<sup>\1</sup>", str(escape(text))))
+    """``10^−48.4`` and ``γ^ℓ`` with their exponents raised, ``σ_1`` and ``J_{t−1}`` with their indices lowered."""
+    raised = re.sub(r"\^([−\d.,]*[\dℓ])", r"<sup>\1</sup>", str(escape(text)))
+    return Markup(re.sub(r"(?<!\w)([σλJg])_(?:\{([^}]*)\}|(\w))(?!\w)", r"\1<sub>\2\3</sub>", raised))
 
 
 def facts(frames: Frames) -> list[str]:

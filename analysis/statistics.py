@@ -77,6 +77,14 @@ def mean_interval(values: pd.DataFrame, by: Sequence[str], column: str) -> pd.Da
     return table.assign(low=table["mean"] - half, high=table["mean"] + half)
 
 
+def geometric_interval(values: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
+    """Geometric mean and t-interval of the logarithm of a column over the rows (seeds) of each group; columns as
+    ``mean_interval`` has them. What has no logarithm does not count."""
+    table = mean_interval(values[list(by)].assign(**{column: ln(values[column])}), by, column)
+    ends = ["mean", "low", "high"]
+    return table.assign(**{end: np.exp(table[end]) for end in ends})
+
+
 def horizon_interval(runs: pd.DataFrame, by: Sequence[str], name: str, limit: pd.Series) -> pd.DataFrame:
     """A horizon over the seeds of each group, censoring honoured; ``limit`` is the last lag of each row's curve.
 

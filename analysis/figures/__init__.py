@@ -7,12 +7,16 @@ from .gammas import GAMMAS
 from .gates import GATES
 from .horizons import HORIZONS
 from .lag_curves import LAG_CURVES
+from .lyapunov import LYAPUNOV
+from .mean_field import MEAN_FIELD
 from .memory_function import MEMORY_FUNCTION
 from .phase_map import PHASE_MAP
 from .preserved_norm import PRESERVED_NORM
 from .saturation import SATURATION
 from .seeds import SEEDS
 from .sensitivity import SENSITIVITY
+from .singular_values import SINGULAR_VALUES
+from .truncation import TRUNCATION
 
 FIGURES: dict[str, Figure] = {
     figure.name: figure
@@ -21,9 +25,13 @@ FIGURES: dict[str, Figure] = {
         HORIZONS,
         PHASE_MAP,
         GAMMAS,
+        MEAN_FIELD,
         BOUND_GAP,
-        SATURATION,
+        SINGULAR_VALUES,
+        LYAPUNOV,
         ALL_PAIRS,
+        TRUNCATION,
+        SATURATION,
         GATES,
         MEMORY_FUNCTION,
         PRESERVED_NORM,

@@ -40,15 +40,15 @@ def lag_axis(axes: Axes, last: float) -> None:
     axes.set_xlabel("lag ℓ (steps)")
 
 
-def steps_axis(axes: Axes, last: float) -> None:
-    """A logarithmic x axis of steps from 1, labelled 1, 10, 100."""
+def steps_axis(axes: Axes, last: float, name: str = "step t") -> None:
+    """A logarithmic x axis of steps (or lags) from 1, labelled 1, 10, 100."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     axes.set_xlim(1, max(last, 2.0))
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("step t")
+    axes.set_xlabel(name)
 
 
 _GATES = (0.1, 0.2, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9995, 0.9999)

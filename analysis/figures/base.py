@@ -67,6 +67,8 @@ class Figure:
     optional: bool = False
     tables: Callable[[Frames], list[Table]] | None = None
     """Tables under the panels."""
+    more: Callable[[Frames], list[Table]] | None = None
+    """Tables that are folded away."""
 
 
 def key_shape(labels: list[str]) -> tuple[int, int]:
