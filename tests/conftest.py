@@ -16,6 +16,31 @@ from longlag.service.index import Index
 from longlag.service.store import Store
 
 
+SERVICES = ("cli", "client", "cluster", "compose", "driver", "executors", "face", "index", "jobs", "opening", "readme",
+            "readonly_sql", "store", "upkeep", "wheel")  # fmt: skip
+"""Test files of processes, Ray and PostgreSQL: they run one after the other, in one of the two test processes."""
+APART = (
+    "same_bits",
+    "cost",
+    "checks",
+    "checks_can_fail",
+    "calibrate",
+    "examples",
+    "gradients",
+    "tape",
+    "theory",
+)
+"""Files of tests that share nothing: they go wherever there is room."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which tests stay together when two processes share the suite: services all, else a file."""
+    for item in items:
+        name = item.path.stem.removeprefix("test_")
+        if name not in APART:
+            item.add_marker(pytest.mark.xdist_group("services" if name in SERVICES else name))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def interruptible() -> None:
     """Ctrl-C means something to the processes of the tests, also where a shell has started us in the background:
