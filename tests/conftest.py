@@ -15,9 +15,10 @@ import pytest
 from longlag.service.index import Index
 from longlag.service.store import Store
 
-
-SERVICES = ("cli", "client", "cluster", "compose", "driver", "executors", "face", "index", "jobs", "opening", "readme",
-            "readonly_sql", "store", "upkeep", "wheel")  # fmt: skip
+SERVICES = (
+    *("cli", "client", "cluster", "compose", "driver", "executors", "face", "index", "jobs", "opening"),
+    *("readme", "readonly_sql", "store", "upkeep", "wheel"),
+)
 """Test files of processes, Ray and PostgreSQL: they run one after the other, in one of the two test processes."""
 APART = (
     "same_bits",
