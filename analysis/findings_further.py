@@ -46,11 +46,12 @@ def _agreement(frames: Frames, table: pd.DataFrame) -> list[str]:
         return []
     most = both.iloc[-1]
     variant = frames.variants[str(most["variant"])]
-    return [
-        f"Over {len(both)} variants and γ the realised γ is within {_percent(both['away'].median())} of the Lyapunov "
-        f"γ at the median, and farthest from it, by {_percent(most['away'])}, in the {variant.noun} "
-        f"{variant.at(float(most['gamma']))}."
-    ]
+    middle, far = (_percent(value) for value in (both["away"].median(), most["away"]))
+    text = (
+        f"Over {len(both)} variants and γ the realised γ is within {middle} of the Lyapunov γ at the median, and "
+        f"farthest from it, by {far}, in the {variant.noun} {variant.at(float(most['gamma']))}."
+    )
+    return [text]
 
 
 def _percent(share: float) -> str:

@@ -84,10 +84,10 @@ def _caption(frames: Frames) -> str:
     few = f" At most {DRAWN_GAMMAS} γ a panel." if most > DRAWN_GAMMAS else ""
     return (
         f"Lyapunov exponents λ_1 ≥ … ≥ λ_S of the driven network at {at_length(drawn)}, S = "
-        f"{' or '.join(str(int(size)) for size in sizes)}: mean over {over_seeds(seeds)}, each seed a mean "
-        "over the steps without the first and last quarter (at most 100) and over the first batch columns; band: "
-        f"95 % interval over seeds. Above the line directions grow. {_dimension(frames, table)} An exponent that leaves "
-        f"the window, or is −∞ in a seed, is not drawn.{few}{not_drawn(len(there), min(len(there), PANELS))}"
+        f"{' or '.join(str(int(size)) for size in sizes)}: mean over {over_seeds(seeds)}, each seed a mean over "
+        "the steps without the first and last quarter (at most 100) and over the first batch columns; band: "
+        f"95 % interval over seeds. Above the line directions grow. {_dimension(frames, table)} An exponent that "
+        f"leaves the window, or is −∞ in a seed, is not drawn.{few}{not_drawn(len(there), min(len(there), PANELS))}"
     )
 
 
