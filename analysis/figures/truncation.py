@@ -161,15 +161,15 @@ def _by_gamma(frames: Frames, title: str, labels: list[str], rows: pd.DataFrame)
 def _draw_gamma(axes: Axes, frames: Frames, labels: list[str], rows: pd.DataFrame, gated: bool) -> None:
     from matplotlib.lines import Line2D
 
-    styles = variant_styles(frames)
+    styles, last = variant_styles(frames), float(rows["length"].max())
     axes.set_yscale("log")
+    axes.set_ylim(0.8, 1.6 * last)
     for label in labels:
         part, look = rows[rows["variant"] == label].sort_values("gamma"), styles[label]
         x = 1 - part["gamma"] if gated else part["gamma"]
         y, low, high = (part[f"truncation_90{end}"].to_numpy() for end in ("", "_low", "_high"))
         error = np.maximum(np.nan_to_num([y - low, high - y]), 0)
         axes.errorbar(x, y, error, **look, linewidth=1.2, elinewidth=1.4)
-    last = float(rows["length"].max())
     axes.axhline(last, color=MUTED, linewidth=0.8, zorder=1)
     axes.annotate(
         f"T = {last:,.0f}",
@@ -180,7 +180,6 @@ def _draw_gamma(axes: Axes, frames: Frames, labels: list[str], rows: pd.DataFram
         color=MUTED,
         fontsize=9,
     )
-    axes.set_ylim(0.8, 1.6 * last)
     axes.set_ylabel("window that holds 90 % (steps)")
     plain_numbers(axes)
     if gated:
