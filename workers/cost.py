@@ -58,10 +58,10 @@ def memory(point: Point, probes: Iterable[str], checkpoints: bool = False) -> in
     columns = 8 * s.T * s.B
     weights = s.N * (s.G * s.M + s.recurrent * s.N) + s.K * s.N
     tape = _tape(s, cell, checkpoints)
-    held = 8 * weights + 2 * s.M * columns + word * (2 * weights + 2 * s.T * s.B * s.M + tape)
+    held = 8 * weights + s.M * columns + word * (2 * weights + 2 * s.T * s.B * s.M + tape)
     held += s.R * s.B * (word * (2 * s.N + 4 * s.K) + 24) + 2 * s.R * columns + sum(w.kept for w in works)
     drawing = 8 * 6 * s.N * s.N + 2 * s.K * columns - word * tape
-    passing = max(drawing, word * _forward(s), word * _backward(s, cell) + 32 * _stretch(s) * s.R * s.B)
+    passing = max(drawing, word * _forward(s), word * _backward(s, cell) + 48 * _stretch(s) * s.R * s.B)
     passing = max(passing + 3 * word * weights, *(w.bytes for w in works))
     return int(_POINT_BYTES + held + passing)
 

@@ -157,9 +157,9 @@ def _project(stack: Stack, net: Array, steps: slice) -> None:
     """Write W x + b of one segment into the net inputs, as one product a block."""
     w, x = stack.weights, stack.drive[:, steps]
     P, C, B, M = x.shape
-    flat = x.reshape(P, C * B, M)
+    flat, product = x.reshape(P, C * B, M), np.empty((P, C * B, net.shape[-1]), net.dtype)
     for g in range(len(w.W)):  # all blocks at once would be as large as the segment itself
-        product = np.matmul(flat, w.W[g].swapaxes(-1, -2))
+        np.matmul(flat, w.W[g].swapaxes(-1, -2), out=product)
         if w.b is not None:
             product += w.b[g]
         net[:, g] = product.reshape(P, C, B, -1).swapaxes(0, 1)
