@@ -7,6 +7,7 @@ range, so nothing under- or overflows, and when it happens cannot matter (Werbos
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,11 +18,12 @@ from .cells.base import Array
 from .descent import Stretch, back, descent
 from .gradients import Gradients
 from .outputs import Outputs
-from .scale import DEAD, LN2, Bundle, Exponents, unit_rows
+from .scale import DEAD, LN2, Bundle, Exponents, ln_of, unit_rows
 from .stack import Stack
 from .tape import Tape
 
 Rows = Callable[[int, Array], None]
+_CACHED = 1 << 15  # elements of a bundle
 
 
 @dataclass(frozen=True)
@@ -44,17 +46,19 @@ class Backward:
 
 
 class LossRows:
-    """The bundle of the loss rows, the last loss time first; each joins when the sweep passes its step.
+    """The rows of the losses, the last loss time first; each joins when the sweep passes its step.
 
-    ``starts`` (P, R, B) are the exponents of their starts, which the bundle's own lack.
+    They are in bundles of ``together`` rows (None: all in one), of which the last one grows. ``starts`` (P, R, B)
+    are the exponents of the rows' starts, which the bundles' own lack.
     """
 
-    def __init__(self, stack: Stack, outputs: Outputs) -> None:
+    def __init__(self, stack: Stack, outputs: Outputs, together: int | None = None) -> None:
         self.stack, self.outputs = stack, outputs
         self.row_of = {t: r for r, t in enumerate(stack.loss_times)}
+        self.together = together or len(self.row_of)
         P, _, B, _ = stack.inputs.shape
         self.starts = np.zeros((P, len(self.row_of), B), np.int64)
-        self.bundle: Bundle | None = None
+        self.bundles: list[Bundle] = []
 
     def join(self, t: int, state: Array) -> Bundle | None:
         """Let the row of loss time t join, if step t has a loss: that row (Q = 1) with its own scale.
@@ -67,20 +71,23 @@ class LossRows:
         value, shift = self.stack.cell.read_out_adjoint(state, self.outputs.signal[:, r])
         exponent = self.outputs.exponent[:, r]
         row = Bundle(value[:, :, None], (exponent if shift is None else exponent + shift)[:, None])
-        row.ln_norms()  # a row of zeros gets its exponent
+        row.rescale()  # a row of zeros gets its exponent
         alive = row.exponent[:, 0] > DEAD // 2
         self.starts[:, r] = np.where(alive, row.exponent[:, 0], 0)
         own = Bundle(row.value, np.where(alive, 0, DEAD)[:, None])
-        self.bundle = own if self.bundle is None else self.bundle.joined(own)
+        if self.bundles and self.bundles[-1].exponent.shape[1] < self.together:
+            self.bundles[-1] = self.bundles[-1].joined(own)
+        else:
+            self.bundles.append(own)
         return row
 
     def times(self) -> list[int]:
         """Loss times of the rows that have joined, in the bundle's order."""
-        joined = 0 if self.bundle is None else self.bundle.exponent.shape[1]
+        joined = sum(bundle.exponent.shape[1] for bundle in self.bundles)
         return list(reversed(self.stack.loss_times))[:joined]
 
     def absolute(self, rows: Bundle) -> Exponents:
-        """The exponents (P, Q, B) of rows of this bundle with those of their starts; DEAD where a row is zero."""
+        """The exponents (P, Q, B) of rows of the first bundle with those of their starts; DEAD where a row is zero."""
         Q = rows.exponent.shape[1]
         exponent = rows.exponent + self.starts[:, ::-1][:, :Q]
         return np.where(rows.value.any(axis=(0, -1)), exponent, DEAD)
@@ -97,13 +104,7 @@ def backward(
     sweep = _Sweep(stack, outputs, error_terms, norms_only)
     for stretch in descent(stack, tape):
         sweep.take(stretch)
-    norms = (_by_point(sweep.ln_delta), _by_point(sweep.ln_adjoint))
-    return Backward(*norms, sweep.rows.starts, sweep.gradients)
-
-
-def _by_point(norms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(T, P, R, B), last loss time first -> (P, R, T, B), contiguous."""
-    return np.ascontiguousarray(norms[:, :, ::-1].transpose(1, 2, 0, 3))
+    return Backward(sweep.ln_delta, sweep.ln_adjoint, sweep.rows.starts, sweep.gradients)
 
 
 class _Sweep:
@@ -111,10 +112,11 @@ class _Sweep:
 
     def __init__(self, stack: Stack, outputs: Outputs, error_terms: Rows | None, norms_only: bool) -> None:
         self.stack, self.error_terms, self.norms_only = stack, error_terms, norms_only
-        self.rows = LossRows(stack, outputs)
-        self.total: Bundle | None = None
         P, T, B, _ = stack.inputs.shape
-        self.ln_delta = np.full((T, P, len(stack.loss_times), B), -np.inf)
+        together = rows_together(B, stack.weights.V.shape[-1], stack.cell.components)
+        self.rows = LossRows(stack, outputs, together)
+        self.total: Bundle | None = None
+        self.ln_delta = np.full((P, len(stack.loss_times), T, B), -np.inf)
         self.ln_adjoint = np.full_like(self.ln_delta, -np.inf)
         self.gradients = Gradients(stack.cell, B)
         self.gradients.add_read_out(outputs)
@@ -125,27 +127,62 @@ class _Sweep:
         P, C, B, _ = stretch.drive.shape
         delta = np.zeros((len(cell.gates) + cell.extra, P, C, B, w.V.shape[-1]), w.V.dtype)
         exponent = np.full((P, C, B), DEAD, np.int64)
+        norms = [_Norms(C, P, self._rows_at(stretch.start + 1), B) for _ in range(2)]
         for k, local in stretch.steps():
             row = self.rows.join(k, stretch.state(k))
             if row is not None and len(self.stack.loss_times) > 1 and not self.norms_only:
                 self.total = row if self.total is None else self.total.plus(row)
-            if self.rows.bundle is not None:
+            if self.rows.bundles:
                 c = k - 1 - stretch.start
-                delta[:, :, c], exponent[:, c] = self._step(k - 1, self.rows.bundle, local)
+                delta[:, :, c], exponent[:, c] = self._step(k - 1, local, norms, c)
+        for one, whole in zip(norms, (self.ln_delta, self.ln_adjoint), strict=True):
+            one.write(whole[:, :, stretch.start : stretch.stop])
         if not self.norms_only:
             self.gradients.add(stretch.chunk(delta), exponent)
 
-    def _step(self, k: int, bundle: Bundle, local: tuple) -> tuple[Array, Exponents]:
-        """Down step k (from 0): the error terms (G + extra, P, B, N) of the whole loss, and their exponents."""
-        Q, G = bundle.exponent.shape[1], len(self.stack.cell.gates)
-        self.ln_adjoint[k, :, :Q] = bundle.ln_norms()
-        self.rows.bundle, rows = back(self.stack, bundle, local)
-        terms = Bundle(rows.value[:G], rows.exponent)
-        self.ln_delta[k, :, :Q] = terms.ln_norms()
+    def _rows_at(self, t: int) -> int:
+        """How many rows have joined when the sweep has passed step t."""
+        return len(self.stack.loss_times) - bisect_left(self.stack.loss_times, t)
+
+    def _step(self, k: int, local: tuple, norms: list[_Norms], c: int) -> tuple[Array, Exponents]:
+        """Down step k (from 0), the c-th of its stretch: the error terms (G + extra, P, B, N) of the whole loss,
+        and their exponents."""
+        bundles, unit, first = self.rows.bundles, [], 0
+        for i, bundle in enumerate(bundles):
+            norms[1].put(c, first, bundle)
+            bundles[i], rows = back(self.stack, bundle, local)
+            terms = Bundle(rows.value[: len(self.stack.cell.gates)], rows.exponent)
+            norms[0].put(c, first, terms)
+            if self.error_terms is not None:
+                unit.append(unit_rows(terms.value))
+            first += bundle.exponent.shape[1]
         if self.error_terms is not None:
-            self.error_terms(k, unit_rows(terms.value))
+            self.error_terms(k, np.concatenate(unit, axis=2))
         if self.total is None:
             return rows.value[:, :, 0], self.rows.absolute(rows)[:, 0]
-        self.total.ln_norms()
+        self.total.rescale()
         self.total, rows = back(self.stack, self.total, local)
         return rows.value[:, :, 0], np.where(rows.value.any(axis=(0, -1)), rows.exponent, DEAD)[:, 0]
+
+
+class _Norms:
+    """Norms of the rows at the C steps of a stretch, whose logarithms are taken together."""
+
+    def __init__(self, C: int, P: int, Q: int, B: int) -> None:
+        self.squares, self.exponent = np.zeros((C, P, Q, B)), np.zeros((C, P, Q, B), np.int64)
+
+    def put(self, c: int, first: int, bundle: Bundle) -> None:
+        """Rescale a bundle, whose rows are the ones from ``first`` on, and note its norms at the c-th step."""
+        squares = bundle.rescale()
+        rows = slice(first, first + squares.shape[1])
+        self.squares[c, :, rows], self.exponent[c, :, rows] = squares, bundle.exponent
+
+    def write(self, ln_norms: NDArray[np.float64]) -> None:
+        """Write ln‖row‖ to (P, R, C, B), last loss time last."""
+        ln = ln_of(self.squares, self.exponent)
+        ln_norms[:, ln_norms.shape[1] - ln.shape[2] :] = ln[:, :, ::-1].transpose(1, 2, 0, 3)
+
+
+def rows_together(B: int, N: int, components: int) -> int:
+    """Rows of a bundle that the processor's cache holds with what is made of it; of every point alike."""
+    return max(1, _CACHED // (components * B * N))

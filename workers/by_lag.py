@@ -30,10 +30,10 @@ def truncated_gradients(stack: Stack, tape: Tape, outputs: Outputs, windows: NDA
     for stretch in descent(stack, tape):
         for k, local in stretch.steps():
             rows.join(k, stretch.state(k))
-            if rows.bundle is None:
+            if not rows.bundles:
                 continue
-            rows.bundle.ln_norms()
-            rows.bundle, terms = back(stack, rows.bundle, local)
+            rows.bundles[0].rescale()
+            rows.bundles[0], terms = back(stack, rows.bundles[0], local)
             bins.put(stretch, k, np.array(rows.times()) - k, terms.value, rows.absolute(terms))
         bins.add(stretch)
     return bins.cumulated()

@@ -7,17 +7,22 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from .adjoint import rows_together
 from .calibrate import EVALUATIONS, ROWS, trial
-from .cells import CELLS
+from .cells import CELLS, Cell
+from .descent import steps_of
 from .points import Point
 from .probes import PROBES
 from .probes.base import Sizes, Work
-from .tape import spacing_of
+from .tape import SEGMENT, spacing_of
 
 _FLOPS = 3.5e10  # matrix products at the small shapes of a step
 _ELEMENTS = 9.0e7  # elements a second through a block's nonlinearity, forward and backward
 _CALLS = 1.0e-4  # one step's NumPy calls, whatever the stack's size; shared by its points
 _POINT = 8.0e-5  # drawing, reading off and writing a point
+_POINT_BYTES = 1 << 14  # interpreter's objects and small arrays of a point
+STACK = 1 << 20
+"""Bytes of a stack whatever its points: interpreter's objects and small arrays; part of ``base_memory``."""
 _BASE = 250 * 2**20
 _SHARED = 16  # points among which a step's calls are shared, in a usual stack
 
@@ -51,23 +56,50 @@ def _seconds(work: Work, s: Sizes) -> float:
 
 
 def memory(point: Point, probes: Iterable[str], checkpoints: bool = False) -> int:
-    """Bytes that one more point of this shape adds to a stack, at its peak; with a tape of checkpoints or whole."""
+    """Bytes that one more point of this shape adds to a stack, at its peak; with a tape of checkpoints or whole.
+
+    What stays from beginning to end, and the largest of what comes and goes: drawing, the forward sweep, the
+    backward sweep, every probe.
+    """
     s = sizes(point)
     cell, word = CELLS[point.cell], np.dtype(point.dtype).itemsize
-    G, T = s.G + cell.spare, s.T
-    kept = min(T, spacing_of(T)) if checkpoints else T
-    tape = kept * s.B * s.N * (G + s.components) + T * s.B * 2 * s.M + s.B * s.N * s.components
-    if checkpoints:
-        tape += (T // spacing_of(T) + 2) * s.B * s.N * s.components
-    stretch = max(1, min(64, 256 // s.B))
-    local = stretch * s.B * s.N * (2 * G + 4 + 3 * (s.G + cell.extra))
-    bundle = (s.R + 1) * s.B * s.N * 3 * (s.components + G)
-    arrays = 4 * s.G * s.N * ((s.N if s.recurrent else 0) + s.M)
-    norms = T * s.R * s.B * 8 * 4
-    drawn = T * s.B * (s.M + s.K) * 8 * 2
-    of_probes = max((PROBES[name].cost(s).bytes for name in probes), default=0.0)
-    own = int(word * (tape + local + bundle + arrays) + norms + drawn + of_probes)
-    return max(own, _calibration_memory(point))
+    works = [PROBES[name].cost(s) for name in probes]
+    columns = 8 * s.T * s.B
+    weights = s.N * (s.G * s.M + s.recurrent * s.N) + s.K * s.N
+    tape = _tape(s, cell, checkpoints)
+    held = 8 * weights + s.M * columns + word * (2 * weights + 2 * s.T * s.B * s.M + tape)
+    held += s.R * s.B * (word * (2 * s.N + 4 * s.K) + 24) + 2 * s.R * columns + sum(w.kept for w in works)
+    drawing = 8 * 6 * s.N * s.N + 2 * s.K * columns - word * tape
+    passing = max(drawing, word * _forward(s), word * _backward(s, cell) + 48 * _stretch(s) * s.R * s.B)
+    passing = max([passing + 3 * word * weights, *(w.bytes for w in works)])
+    return max(int(_POINT_BYTES + held + passing), _calibration_memory(point))
+
+
+def _tape(s: Sizes, cell: type[Cell], checkpoints: bool) -> int:
+    """Elements of a tape; of checkpoints, with two segments made again, of which one is being left."""
+    spacing, state = spacing_of(s.T), s.B * s.N * s.components
+    whole = s.T * s.B * s.N * (s.G + cell.spare + s.components) + state
+    if not checkpoints:
+        return whole
+    segments = min(s.T, 2 * spacing) * s.B * s.N * (s.G + cell.spare + s.components) + 2 * state
+    return segments + (s.T // spacing + 2) * state
+
+
+def _forward(s: Sizes) -> int:
+    """Elements of the inputs' projection, a block of a segment, and of one step."""
+    return min(s.T, SEGMENT) * s.B * (s.N + s.M) + 3 * (s.G + s.components) * s.B * s.N
+
+
+def _backward(s: Sizes, cell: type[Cell]) -> int:
+    """Elements of a stretch's local derivatives and error terms, of the loss rows, and of their step down."""
+    G = s.G + cell.spare + cell.extra
+    together = min(s.R, rows_together(s.B, s.N, s.components)) + 1
+    local = _stretch(s) * (6 * G + 2 * s.components + 4)
+    return s.B * s.N * (local + (s.R + 1) * s.components + together * (2 * G + 3 * s.components + 2))
+
+
+def _stretch(s: Sizes) -> int:
+    return min(s.T, steps_of(s.B))
 
 
 def _calibration_memory(point: Point) -> int:
@@ -89,7 +121,7 @@ def fitting(point: Point, probes: Iterable[str], budget: int) -> tuple[int, bool
 
 
 def base_memory() -> int:
-    """Bytes of a worker process before its first point."""
+    """Bytes of a worker process before its first point, its imports included, and of a stack without points."""
     return _BASE
 
 

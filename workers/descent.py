@@ -59,14 +59,20 @@ def stretch_steps(stack: Stack) -> int:
 
     A power of two, so that stretches end where the tape's segments do.
     """
-    return 1 << (max(1, min(64, 256 // stack.inputs.shape[2])).bit_length() - 1)
+    return steps_of(stack.inputs.shape[2])
+
+
+def steps_of(B: int) -> int:
+    """Steps of a stretch with B columns."""
+    return 1 << (max(1, min(64, 256 // B)).bit_length() - 1)
 
 
 def back(stack: Stack, bundle: Bundle, local: tuple[Any, ...]) -> tuple[Bundle, Bundle]:
     """One step down: λ_{k−1} and the error terms δ_k of a bundle λ_k. Its rows should be in the safe range."""
     step = stack.cell.step_adjoint(stack.weights, local, bundle.value)
-    delta, adjoint = (
-        bundle.exponent if shift is None else bundle.exponent + shift[:, None]
-        for shift in (step.delta_shift, step.adjoint_shift)
-    )
+    adjoint = delta = bundle.exponent
+    if step.adjoint_shift is not None:
+        adjoint = adjoint + step.adjoint_shift[:, None]
+    if step.delta_shift is not None:
+        delta = delta + step.delta_shift[:, None]
     return Bundle(step.adjoint, adjoint), Bundle(step.delta, delta)

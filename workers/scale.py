@@ -27,14 +27,21 @@ class Bundle:
 
     def ln_norms(self) -> NDArray[np.float64]:
         """ln‖row‖ (P, Q, B); rescales, in place, the rows whose norm has left the safe range."""
+        squares = self.rescale()  # which may change the exponent
+        return ln_of(squares, self.exponent)
+
+    def rescale(self) -> NDArray[np.float64]:
+        """Rescale, in place, the rows whose norm has left the safe range; ‖mantissa‖² of all of them (P, Q, B)."""
         squares = squared_norms(self.value)
         low, high = _safe(self.value.dtype)
-        if not ((squares > low) & (squares < high)).all():
+        if not (
+            np.minimum.reduce(squares, axis=None) > low and np.maximum.reduce(squares, axis=None) < high
+        ):  # NaN is not safe either
             unsafe = (squares <= low) | (squares >= high)
             self.value, moved = rescaled(self.value, unsafe)
             squares = squared_norms(self.value)
             self.exponent = np.where(squares == 0, DEAD, self.exponent + moved)
-        return 0.5 * np.log(squares) + self.exponent * LN2
+        return squares
 
     def joined(self, other: Bundle) -> Bundle:
         """This bundle with the rows of another behind its own."""
@@ -47,6 +54,15 @@ class Bundle:
         """The sum of two bundles of one shape, row by row, on the larger of the two scales."""
         value, exponent = add(self.value, self.exponent, other.value, other.exponent)
         return Bundle(value, exponent)
+
+
+def ln_of(squares: NDArray[np.float64], exponent: Exponents) -> NDArray[np.float64]:
+    """ln of the norms √squares · 2^exponent; −inf for zero."""
+    ln = np.log(squares)
+    ln *= 0.5
+    if exponent.any():
+        ln += exponent * LN2
+    return ln
 
 
 def add(a: Array, ea: Exponents, b: Array, eb: Exponents) -> tuple[Array, Exponents]:
@@ -64,11 +80,10 @@ def times_power(value: Array, exponent: Exponents) -> Array:
 
 def squared_norms(rows: Array) -> NDArray[np.float64]:
     """‖row‖² over all blocks, (blocks, …, N) -> (…): a dot product a row, added in the blocks' order."""
-    parts = np.vecdot(rows, rows)
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total.astype(np.float64)
+    total = np.vecdot(rows[0], rows[0])
+    for block in rows[1:]:
+        total = total + np.vecdot(block, block)
+    return total.astype(np.float64, copy=False)
 
 
 def rescaled(rows: Array, where: NDArray[np.bool_]) -> tuple[Array, Exponents]:

@@ -129,8 +129,8 @@ def forward(stack: Stack, checkpoints: bool = False) -> Whole | Checkpoints:
     kept = np.empty((math.ceil(T / spacing), *state.shape), state.dtype)
     for i in range(len(kept)):
         kept[i] = state
-        state = advance(stack, state, i * spacing, min((i + 1) * spacing, T)).states[-1]
-    return Checkpoints(stack, kept, state.copy(), spacing)
+        state = advance(stack, state, i * spacing, min((i + 1) * spacing, T)).states[-1].copy()
+    return Checkpoints(stack, kept, state, spacing)
 
 
 def spacing_of(T: int) -> int:
@@ -157,11 +157,12 @@ def _project(stack: Stack, net: Array, steps: slice) -> None:
     """Write W x + b of one segment into the net inputs, as one product a block."""
     w, x = stack.weights, stack.drive[:, steps]
     P, C, B, M = x.shape
-    product = np.matmul(x.reshape(P, C * B, M), w.W.swapaxes(-1, -2))
-    if w.b is not None:
-        product += w.b
-    G, _, _, N = product.shape
-    net[:, :G] = product.reshape(G, P, C, B, N).transpose(2, 0, 1, 3, 4)
+    flat, product = x.reshape(P, C * B, M), np.empty((P, C * B, net.shape[-1]), net.dtype)
+    for g in range(len(w.W)):  # all blocks at once would be as large as the segment itself
+        np.matmul(flat, w.W[g].swapaxes(-1, -2), out=product)
+        if w.b is not None:
+            product += w.b[g]
+        net[:, g] = product.reshape(P, C, B, -1).swapaxes(0, 1)
 
 
 def overflow_step(tape: Tape) -> NDArray[np.int64]:

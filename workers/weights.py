@@ -34,7 +34,7 @@ def _normal(seed: int, name: str, shape: tuple[int, ...]) -> Matrix:
     return values
 
 
-_cached_normal = lru_cache(maxsize=256)(_normal)
+_cached_normal = lru_cache(maxsize=128)(_normal)
 
 
 def standard_uniform(seed: int, name: str, count: int) -> Matrix:
@@ -71,12 +71,20 @@ ENSEMBLES: dict[str, Callable[[np.random.Generator, int], Matrix]] = {
 }
 
 
-@lru_cache(maxsize=64)
 def block(seed: int, index: int, ensemble: str, N: int) -> Matrix:
     """Recurrent block number ``index`` at gain 1: (N, N), read-only."""
+    size = 8 * N * N  # what is kept stays below 50 MiB, whatever N
+    kept = _small_block if size <= _CACHED_BYTES else _medium_block if size <= 8 * _CACHED_BYTES else _block
+    return kept(seed, index, ensemble, N)
+
+
+def _block(seed: int, index: int, ensemble: str, N: int) -> Matrix:
     matrix = ENSEMBLES[ensemble](stream(seed, "U", index, ensemble, N), N)
     matrix.flags.writeable = False
     return matrix
+
+
+_small_block, _medium_block = lru_cache(maxsize=64)(_block), lru_cache(maxsize=16)(_block)
 
 
 @lru_cache(maxsize=256)

@@ -86,13 +86,15 @@ class Sizes(NamedTuple):
 @dataclass(frozen=True)
 class Work:
     """What something costs a point: floating-point operations in products, elements through a nonlinearity,
-    steps of NumPy calls (shared by a stack), factorisations of (S, S) matrices; and bytes at its peak."""
+    steps of NumPy calls (shared by a stack), factorisations of (S, S) matrices; bytes that come and go, at their
+    peak, and bytes ``kept`` to the end."""
 
     flops: float = 0.0
     elements: float = 0.0
     steps: float = 0.0
     factorisations: float = 0.0
     bytes: float = 0.0
+    kept: float = 0.0
 
 
 @dataclass(frozen=True)

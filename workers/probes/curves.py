@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..activations import ln_logistic
-from ..curves import Curve, curve, decay, first_below, last_above, mean_lag
-from .base import Column, Probe, Swept, Values, Work, grid
+from ..curves import BLOCK, Curve, curve, decay, first_below, last_above, mean_lag
+from .base import Column, Probe, Sizes, Swept, Values, Work, grid
 
 _LEVELS = {"half_life": 0.5, "horizon_10": 0.1, "horizon_1": 0.01}
 _LN = "ln ratio to lag 0"
@@ -154,10 +154,20 @@ def _gate_product(swept: Swept) -> NDArray[np.float64]:
     return result / reached.sum(axis=0)
 
 
+def _cost(s: Sizes) -> Work:
+    block = min(s.T * s.R * s.B, BLOCK + s.R * s.B)
+    gates = 5 * s.B * s.N + s.T + 6 * s.R * s.T
+    return Work(
+        elements=0.4 * s.R * s.T * s.B,
+        bytes=8.0 * (max(6 * block, gates) + 40 * s.T),
+        kept=8.0 * 14 * min(s.T, 1024 + 256),
+    )
+
+
 CURVES = Probe(
     "curves",
     "error terms and adjoints by lag, the bound, horizons, decay rate and realised γ",
     (*_SCALARS, *_LISTS),
     measure,
-    cost=lambda s: Work(elements=0.4 * s.R * s.T * s.B, bytes=64.0 * min(s.T * s.R * s.B, 1 << 20)),
+    cost=_cost,
 )

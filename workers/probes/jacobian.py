@@ -58,7 +58,7 @@ def _over_columns(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _cost(s: Sizes) -> Work:
     down, lags = s.down(s.S, s.columns), len(lags_of(s.T))
-    held = 8.0 * s.columns * s.S * (s.S * 16 + 6 * lags)
+    held = 8.0 * s.columns * s.S * (s.S * (14 + 2 * s.G / s.components) + 6 * lags)
     products = 2.0 * s.columns * s.S**3 * s.T
     elements = down.elements + 2.0 * s.T * s.columns * s.S * s.S
     return Work(down.flops + products, elements, 4 * s.T, (s.T + lags) * s.columns, held)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..adjoint import backward
 from ..curves import live_mean, live_quantiles, ratios
+from ..descent import steps_of
 from ..outputs import read
 from .base import Column, Probe, Sizes, Swept, Values, Work, grid
 
@@ -72,23 +73,25 @@ def whole_map(swept: Swept) -> Values:
 
 
 def _cost(s: Sizes) -> Work:
+    pairs = float(s.T * s.T * s.B)
+    block = 8.0 * (7 * min(pairs, _BLOCK + s.T * s.B) + 40 * s.T)
     if s.R == s.T:
-        return Work(elements=0.3 * s.T * s.T * s.B, bytes=_held(s))
+        return Work(elements=0.3 * pairs, bytes=block, kept=48.0 * min(s.T, 1280))
     down = s.down((s.T + 1) / 2, s.B)
-    bundle = 8.0 * s.T * s.B * s.N * (4 * s.components + 4 * s.G + 6)
-    norms = 8.0 * 4 * s.T * s.T * s.B
+    sweep = 8.0 * (pairs + s.T * s.B * (s.N * (3 + s.components) + 5 * s.K + 6 * steps_of(s.B)))
+    beside = 8.0 * s.B * s.N * (steps_of(s.B) * (4 * s.G + 6) + 4 * s.G + 6)
     return Work(
-        down.flops, down.elements + 0.3 * s.T * s.T * s.B, down.steps, bytes=bundle + norms + _held(s)
+        down.flops,
+        down.elements + 0.3 * pairs,
+        down.steps,
+        bytes=max(block, sweep + beside),
+        kept=8.0 * pairs + 48.0 * min(s.T, 1280),
     )
-
-
-def _held(s: Sizes) -> float:
-    return 8.0 * (8 * min(s.T * s.T * s.B, _BLOCK + s.T * s.B) + 10 * s.T)
 
 
 def _map_cost(s: Sizes) -> Work:
     work = _cost(s)
-    return Work(work.flops, work.elements, work.steps, bytes=work.bytes + 16.0 * s.T * s.T)
+    return Work(work.flops, work.elements, work.steps, bytes=work.bytes, kept=work.kept + 8.0 * s.T * s.T)
 
 
 ALL_PAIRS = Probe(

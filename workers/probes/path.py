@@ -26,7 +26,7 @@ def measure(swept: Swept) -> Values:
 
 def _cost(s: Sizes) -> Work:
     down = s.down(s.S, s.columns)
-    held = 8.0 * s.columns * s.S * s.S * 8
+    held = 8.0 * s.columns * s.S * s.S * (6 + 2 * s.G / s.components)
     return Work(down.flops, down.elements, 3 * s.T, s.T * s.columns, held)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..by_lag import truncated_gradients
 from ..cells import Cell
+from ..descent import steps_of
 from ..gradients import Sums
 from ..scale import LN2, rescaled, squared_norms, times_power
 from .base import Column, Probe, Sizes, Swept, Values, Work
@@ -92,14 +93,20 @@ def _reached(windows: NDArray[np.int64], bias: NDArray[np.float64], level: float
 
 def _cost(s: Sizes) -> Work:
     rows, windows = (s.R + 1) / 2, len(spaced(s.T, _DENSE))
-    down, open_ = s.down(rows, s.B), min(windows, s.R + 2)
-    stretch = max(1, min(64, 256 // s.B))
+    down, stretch = s.down(rows, s.B), min(s.T, steps_of(s.B))
     size = s.G * s.N * ((s.N if s.recurrent else 0) + s.M + 1) + 2 * s.N
-    outer = 2.0 * s.T * s.B * s.N * (s.N + s.M) * s.G * min(open_, windows)
-    held = 8.0 * (
-        size * (2 * windows + 12) + open_ * s.B * s.N * (s.G + 1) * (stretch + 2) + s.R * s.B * s.N * 3 * s.G
+    at_once = min(windows, s.R + 2)
+    outer = 2.0 * s.T * s.B * s.N * (s.N + s.M) * s.G * at_once
+    sums = windows * (8.0 * size + 3000)  # numbers, and the objects that hold them
+    opened = min(windows, s.R + stretch) * s.B * s.N * (s.G + 1) * (stretch + 2)
+    bundle = s.R * s.B * s.N * (3 * s.G + 3 * s.components)
+    return Work(
+        down.flops + outer,
+        down.elements,
+        s.T * (2 + 8 * at_once / stretch),
+        bytes=sums + 8.0 * (12 * size + opened + bundle),
+        kept=sums,
     )
-    return Work(down.flops + outer, down.elements, s.T * (2 + 8 * open_ / stretch), bytes=held)
 
 
 def _no_recurrent_array(cell: type[Cell]) -> str | None:
