@@ -87,7 +87,7 @@ class LossRows:
         return list(reversed(self.stack.loss_times))[:joined]
 
     def absolute(self, rows: Bundle) -> Exponents:
-        """The exponents (P, Q, B) of rows of the first bundle with those of their starts; DEAD where a row is zero."""
+        """The exponents (P, Q, B) of the first bundle's rows with those of their starts; DEAD where a row is zero."""
         Q = rows.exponent.shape[1]
         exponent = rows.exponent + self.starts[:, ::-1][:, :Q]
         return np.where(rows.value.any(axis=(0, -1)), exponent, DEAD)
@@ -148,6 +148,7 @@ class _Sweep:
         """Down step k (from 0), the c-th of its stretch: the error terms (G + extra, P, B, N) of the whole loss,
         and their exponents."""
         bundles, unit, first = self.rows.bundles, [], 0
+        rows = bundles[0]
         for i, bundle in enumerate(bundles):
             norms[1].put(c, first, bundle)
             bundles[i], rows = back(self.stack, bundle, local)
