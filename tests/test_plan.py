@@ -1,13 +1,18 @@
 """Plans: every missing point in one shard, within the time and the memory of a worker, in few files."""
 
 import heapq
+import pickle
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from longlag import Study, linspace
 from longlag.service.plan import TARGET, Plan, plan
 from longlag.workers import cost
 from longlag.workers.errors import TooLarge
-from longlag.workers.probes import DEFAULT_PROBES
+from longlag.workers.probes import DEFAULT_PROBES, PROBES
 from longlag.workers.task import Shard
 
 GIB = 2**30
@@ -131,3 +136,40 @@ def test_estimates_are_sums_over_shards() -> None:
     again = [Shard.of(shard.points, shard.probes) for shard in work.shards]
     assert work.seconds == pytest.approx(sum(shard.seconds for shard in again))
     assert tuple(again) == work.shards
+
+
+def peak_of(shards: Sequence[Shard], store: Path) -> int:
+    """Bytes of resident memory at the peak of a new process that computes these shards and writes their files."""
+    (store / "records").mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER, str(store)], input=pickle.dumps(list(shards)), capture_output=True
+    )
+    assert not done.returncode, done.stderr.decode()
+    return int(done.stdout)
+
+
+# VmHWM is this program's own; ru_maxrss begins with that of the process that started it
+WORKER = """
+import pickle, re, sys
+from longlag.workers.task import run_shard
+for shard in pickle.load(sys.stdin.buffer):
+    assert not run_shard(shard, sys.argv[1]).errors
+print(1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]))
+"""
+
+
+@pytest.mark.parametrize(("probes", "shape", "memory"), [
+    (DEFAULT_PROBES, dict(cell=["simple", "lstm", "diagonal"], length=[1, 64, 1000], batch_size=[1, 64]), 320),
+    (DEFAULT_PROBES, dict(cell=["gru", "memory"], length=4096, hidden_size=[8, 64]), 400),
+    (DEFAULT_PROBES, dict(cell=["lstm", "residual"], length=48, batch_size=300, loss_times=["last", "16"]), 512),
+    (("curves", "all_pairs"), dict(cell=["simple", "mingru"], length=[20, 150], loss_times=["2", "every"]), 400),
+    (tuple(PROBES), dict(cell=["simple", "gru"], length=[1, 60], hidden_size=16, batch_size=[1, 8]), 300),
+], ids=["lengths", "long", "wide", "pairs", "every-probe"])  # fmt: skip
+def test_the_hungriest_shards_of_a_plan_stay_within_a_worker(
+    probes: tuple[str, ...], shape: dict, memory: int, tmp_path: Path
+) -> None:
+    study = Study("s", **shape, seed=range(8))
+    work = plan(study.points(), lambda _: probes, 2, memory << 20)
+    hungriest = sorted(work.shards, key=lambda shard: shard.memory)[-3:]
+    assert work.memory == hungriest[-1].memory <= memory << 20
+    assert peak_of(hungriest, tmp_path) <= work.memory

@@ -23,7 +23,7 @@ from .stack import Stack
 from .tape import Tape
 
 Rows = Callable[[int, Array], None]
-_CACHED = 1 << 15  # elements of a bundle
+_CACHED = 1 << 17  # elements of a bundle
 
 
 @dataclass(frozen=True)
