@@ -87,7 +87,7 @@ class LossRows:
         return list(reversed(self.stack.loss_times))[:joined]
 
     def absolute(self, rows: Bundle) -> Exponents:
-        """The exponents (P, Q, B) of the first bundle's rows with those of their starts; DEAD where a row is zero."""
+        """The exponents (P, Q, B) of the first bundle's rows with their starts'; DEAD where a row is zero."""
         Q = rows.exponent.shape[1]
         exponent = rows.exponent + self.starts[:, ::-1][:, :Q]
         return np.where(rows.value.any(axis=(0, -1)), exponent, DEAD)
