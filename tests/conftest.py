@@ -34,6 +34,7 @@ APART = (
 """Files of tests that share nothing: they go wherever there is room."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before the names of groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Which tests stay together when two processes share the suite: services all, else a file."""
     for item in items:
