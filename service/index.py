@@ -20,6 +20,7 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Connection,
+    Integer,
     Select,
     Text,
     and_,
@@ -31,7 +32,7 @@ from sqlalchemy import (
     text,
 )
 
-from ..workers.points import Point
+from ..workers.points import PARAMETERS, Point
 from ..workers.task import Receipt
 from . import commit, frames, migrate, reading, upkeep
 from .database import Database
@@ -252,7 +253,10 @@ class Index(Database):
         query = _members(chosen.id).with_only_columns(*columns).where(*frames.conditions(where))
         query = query.order_by(points.c.position)
         rows = self.read(lambda connection: connection.execute(query).fetchall())
-        return frames.frame([c.name for c in columns], rows, [c.type for c in columns])
+        made = frames.frame([c.name for c in columns], rows, [c.type for c in columns])
+        # any measure may be null, so one of whole numbers has one type whatever the rows
+        counts = [c.name for c in columns if isinstance(c.type, Integer) and c.name not in PARAMETERS]
+        return made.astype(dict.fromkeys(counts, "Int64"))
 
     @property
     def _lower(self) -> set[str]:
