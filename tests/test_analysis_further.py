@@ -330,5 +330,6 @@ def test_one_probe_alone_has_a_report(probe):
         measure(make.points(2, gamma=[0.9, 1.0], length=12, **SMALL), probes=["curves", probe])
     )
     names = [section.name for section in report.report_of(frames).sections if not section.missing]
-    own = {"path": "gammas", "jacobian": "singular_values", "gradient_by_lag": "truncation"}
-    assert own.get(probe, {"truncated_bptt": "truncation"}.get(probe, probe)) in names
+    where = {"path": "gammas", "jacobian": "singular_values", "gradient_by_lag": "truncation"}
+    where["truncated_bptt"] = "truncation"
+    assert where.get(probe, probe) in names

@@ -103,6 +103,8 @@ def _finish(axes: Axes, rows: pd.DataFrame, gated: bool) -> Any:
     from matplotlib.lines import Line2D
 
     low, high = rows["gamma_nominal"].min(), rows["gamma_nominal"].max()
+    if low == high and not gated:  # a line through one point has to be longer than it
+        low, high = 0.97 * low, 1.03 * high
     nominal = 1 - np.geomspace(1 - low, max(1 - high, 1e-9), 200) if gated else np.array([low, high])
     axes.plot(
         1 - nominal if gated else nominal, nominal, color=INK, linewidth=1.1, linestyle=DASHED, zorder=1
