@@ -23,7 +23,7 @@ from .stack import Stack
 from .tape import Tape
 
 Rows = Callable[[int, Array], None]
-_CACHED = 1 << 17  # elements of a bundle
+_TOGETHER = 1 << 17  # elements of a bundle
 
 
 @dataclass(frozen=True)
@@ -147,23 +147,28 @@ class _Sweep:
     def _step(self, k: int, local: tuple, norms: list[_Norms], c: int) -> tuple[Array, Exponents]:
         """Down step k (from 0), the c-th of its stretch: the error terms (G + extra, P, B, N) of the whole loss,
         and their exponents."""
-        bundles, unit, first = self.rows.bundles, [], 0
-        rows = bundles[0]
-        for i, bundle in enumerate(bundles):
-            norms[1].put(c, first, bundle)
-            bundles[i], rows = back(self.stack, bundle, local)
-            terms = Bundle(rows.value[: len(self.stack.cell.gates)], rows.exponent)
-            norms[0].put(c, first, terms)
-            if self.error_terms is not None:
-                unit.append(unit_rows(terms.value))
-            first += bundle.exponent.shape[1]
+        down: list[Bundle] = []
+        for i in range(len(self.rows.bundles)):
+            rows = self._down(i, local, norms, c)
+            if self.error_terms is not None or i == 0:
+                down.append(rows)
         if self.error_terms is not None:
-            self.error_terms(k, np.concatenate(unit, axis=2))
+            G = len(self.stack.cell.gates)
+            self.error_terms(k, np.concatenate([unit_rows(rows.value[:G]) for rows in down], axis=2))
         if self.total is None:
-            return rows.value[:, :, 0], self.rows.absolute(rows)[:, 0]
+            return down[0].value[:, :, 0], self.rows.absolute(down[0])[:, 0]
         self.total.rescale()
         self.total, rows = back(self.stack, self.total, local)
         return rows.value[:, :, 0], np.where(rows.value.any(axis=(0, -1)), rows.exponent, DEAD)[:, 0]
+
+    def _down(self, i: int, local: tuple, norms: list[_Norms], c: int) -> Bundle:
+        """Take bundle number i down a step and note its norms: its error terms (G + extra, P, Q, B, N)."""
+        bundles, first = self.rows.bundles, i * self.rows.together
+        norms[1].put(c, first, bundles[i])
+        bundles[i], rows = back(self.stack, bundles[i], local)
+        terms = Bundle(rows.value[: len(self.stack.cell.gates)], rows.exponent)
+        norms[0].put(c, first, terms)
+        return rows
 
 
 class _Norms:
@@ -186,4 +191,4 @@ class _Norms:
 
 def rows_together(B: int, N: int, components: int) -> int:
     """Rows of a bundle that the processor's cache holds with what is made of it; of every point alike."""
-    return max(1, _CACHED // (components * B * N))
+    return max(1, _TOGETHER // (components * B * N))

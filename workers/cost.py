@@ -13,18 +13,20 @@ from .cells import CELLS, Cell
 from .descent import steps_of
 from .points import Point
 from .probes import PROBES
-from .probes.base import Sizes, Work
+from .probes.base import NONLINEAR_DOWN, Sizes, Work
 from .tape import SEGMENT, spacing_of
 
-_FLOPS = 3.5e10  # matrix products at the small shapes of a step
-_ELEMENTS = 9.0e7  # elements a second through a block's nonlinearity, forward and backward
-_CALLS = 1.0e-4  # one step's NumPy calls, whatever the stack's size; shared by its points
-_POINT = 8.0e-5  # drawing, reading off and writing a point
+_FLOPS = 2.2e10  # matrix products at the small shapes of a step
+_ELEMENTS = 1.0e8  # elements a second down a bundle and through a block's derivatives
+_NONLINEAR = 6.0  # elements that a nonlinearity counts, forward and backward
+_CALLS = 1.3e-4  # one step's NumPy calls, whatever the stack's size; shared by its points
+_POINT = 1e-4  # drawing, reading off and writing a point
+_BLOCK = (1e-4, 1.5e-9)  # drawing a recurrent block and its norm: of each, and times N³
+_SHARED = 16  # points among which a step's calls are shared, in a usual stack
 _POINT_BYTES = 1 << 14  # interpreter's objects and small arrays of a point
 STACK = 1 << 20
 """Bytes of a stack whatever its points: interpreter's objects and small arrays; part of ``base_memory``."""
 _BASE = 250 * 2**20
-_SHARED = 16  # points among which a step's calls are shared, in a usual stack
 
 
 def seconds(point: Point, probes: Iterable[str]) -> float:
@@ -32,9 +34,10 @@ def seconds(point: Point, probes: Iterable[str]) -> float:
     s = sizes(point)
     rows = (s.R + 1) / 2 + (1 if s.R > 1 else 0)
     flops = s.T * s.B * (2.0 * s.N * s.N * s.recurrent * (2 + rows) + 4.0 * s.N * s.M * s.G)
-    elements = s.T * s.B * s.N * (s.G + s.components) * (1 + rows / 3)
+    elements = s.down(rows, s.B).elements + s.T * s.B * s.N * s.nonlinear * (_NONLINEAR - NONLINEAR_DOWN)
+    drawn = s.recurrent * (_BLOCK[0] + _BLOCK[1] * s.N**3)
     works = [Work(flops, elements, s.T), *(PROBES[name].cost(s) for name in probes)]
-    return _POINT + sum(_seconds(work, s) for work in works) + _calibration_seconds(point)
+    return _POINT + drawn + sum(_seconds(work, s) for work in works) + _calibration_seconds(point)
 
 
 def _calibration_seconds(point: Point) -> float:
@@ -95,7 +98,7 @@ def _backward(s: Sizes, cell: type[Cell]) -> int:
     G = s.G + cell.spare + cell.extra
     together = min(s.R, rows_together(s.B, s.N, s.components)) + 1
     local = _stretch(s) * (6 * G + 2 * s.components + 4)
-    return s.B * s.N * (local + (s.R + 1) * s.components + together * (2 * G + 3 * s.components + 2))
+    return s.B * s.N * (local + (s.R + 1) * s.components + together * (3 * G + 3 * s.components + 2))
 
 
 def _stretch(s: Sizes) -> int:
@@ -129,6 +132,7 @@ def sizes(point: Point) -> Sizes:
     """The sizes of a point, for its cost."""
     cell = CELLS[point.cell]
     G = len(cell.gates)
+    recurrent = G if "U" in cell.arrays else 0
     return Sizes(
         point.length,
         point.batch_size,
@@ -138,5 +142,6 @@ def sizes(point: Point) -> Sizes:
         len(point.steps_with_loss),
         G,
         cell.components,
-        G if "U" in cell.arrays else 0,
+        recurrent,
+        (recurrent or len(cell.logistic_gates)) + cell.components - 1,
     )

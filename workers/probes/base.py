@@ -47,6 +47,8 @@ class Swept:
 
 
 JACOBIAN_COLUMNS = 4
+NONLINEAR_DOWN = 2.5
+"""Elements that the derivative of a nonlinearity counts, in ``Work``."""
 
 Values = Mapping[str, NDArray[Any]]
 """Column name -> one value, or one list (P, n), a point; NaN in a scalar column becomes null."""
@@ -54,7 +56,7 @@ Values = Mapping[str, NDArray[Any]]
 
 class Sizes(NamedTuple):
     """The sizes of a point: steps, columns, units, inputs, outputs, loss times, net-input blocks, state blocks;
-    ``recurrent`` net-input blocks have an (N, N) matrix."""
+    ``recurrent`` net-input blocks have an (N, N) matrix, ``nonlinear`` functions of a unit are in one step."""
 
     T: int
     B: int
@@ -65,6 +67,7 @@ class Sizes(NamedTuple):
     G: int
     components: int
     recurrent: int
+    nonlinear: int
 
     @property
     def S(self) -> int:
@@ -79,7 +82,8 @@ class Sizes(NamedTuple):
     def down(self, rows: float, columns: int) -> Work:
         """Taking a bundle of so many rows a column down the whole tape."""
         flops = 2.0 * self.N * self.N * self.recurrent * rows * columns * self.T
-        elements = self.T * columns * self.N * (self.G + self.components) * (1 + rows / 3)
+        each = (self.G + self.components) * (0.6 + 0.24 * rows) + NONLINEAR_DOWN * self.nonlinear
+        elements = self.T * columns * self.N * each
         return Work(flops, elements, self.T)
 
 

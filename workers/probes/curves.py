@@ -158,7 +158,7 @@ def _cost(s: Sizes) -> Work:
     block = min(s.T * s.R * s.B, BLOCK + s.R * s.B)
     gates = 5 * s.B * s.N + s.T + 6 * s.R * s.T
     return Work(
-        elements=0.4 * s.R * s.T * s.B,
+        elements=s.T * (10.0 * s.R * s.B + 5.0 * s.R + 150),
         bytes=8.0 * (max(6 * block, gates) + 40 * s.T),
         kept=8.0 * 14 * min(s.T, 1024 + 256),
     )

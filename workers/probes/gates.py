@@ -100,7 +100,7 @@ GATES = Probe(
     ),
     measure,
     cost=lambda s: Work(
-        elements=0.6 * s.T * s.B * s.N, steps=0.5 * s.T, bytes=40.0 * s.B * s.N + 16.0 * s.T * s.G
+        elements=1.2 * s.T * s.B * s.N, steps=0.5 * s.T, bytes=40.0 * s.B * s.N + 16.0 * s.T * s.G
     ),
     lacking=_lacking,
 )

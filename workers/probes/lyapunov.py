@@ -62,7 +62,7 @@ def kaplan_yorke(spectrum: NDArray[np.float64]) -> float:
 def _cost(s: Sizes) -> Work:
     down = s.down(s.S, s.columns)
     held = 8.0 * s.columns * s.S * s.S * (10 + 2 * s.G / s.components)
-    return Work(down.flops, down.elements, 3 * s.T, s.T * s.columns, held)
+    return Work(down.flops, down.elements, 3 * s.T, 0.6 * s.T * s.columns * (1 if s.recurrent else 0.4), held)
 
 
 LYAPUNOV = Probe(

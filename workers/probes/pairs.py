@@ -76,13 +76,13 @@ def _cost(s: Sizes) -> Work:
     pairs = float(s.T * s.T * s.B)
     block = 8.0 * (7 * min(pairs, _BLOCK + s.T * s.B) + 40 * s.T)
     if s.R == s.T:
-        return Work(elements=0.3 * pairs, bytes=block, kept=48.0 * min(s.T, 1280))
+        return Work(elements=7.0 * pairs, bytes=block, kept=48.0 * min(s.T, 1280))
     down = s.down((s.T + 1) / 2, s.B)
     sweep = 8.0 * (pairs + s.T * s.B * (s.N * (3 + s.components) + 5 * s.K + 6 * steps_of(s.B)))
     beside = 8.0 * s.B * s.N * (steps_of(s.B) * (4 * s.G + 6) + 4 * s.G + 6)
     return Work(
         down.flops,
-        down.elements + 0.3 * pairs,
+        down.elements + 7.0 * pairs,
         down.steps,
         bytes=max(block, sweep + beside),
         kept=8.0 * pairs + 48.0 * min(s.T, 1280),

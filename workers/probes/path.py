@@ -27,7 +27,7 @@ def measure(swept: Swept) -> Values:
 def _cost(s: Sizes) -> Work:
     down = s.down(s.S, s.columns)
     held = 8.0 * s.columns * s.S * s.S * (6 + 2 * s.G / s.components)
-    return Work(down.flops, down.elements, 3 * s.T, s.T * s.columns, held)
+    return Work(down.flops, down.elements, 3 * s.T, 0.6 * s.T * s.columns * (1 if s.recurrent else 0.3), held)
 
 
 PATH = Probe(

@@ -69,5 +69,5 @@ SATURATION = Probe(
         ),
     ),
     measure,
-    cost=lambda s: Work(elements=0.6 * s.T * s.B * s.N, steps=0.6 * s.T, bytes=32.0 * s.T),
+    cost=lambda s: Work(elements=1.5 * s.T * s.B * s.N, steps=0.6 * s.T, bytes=32.0 * s.T),
 )

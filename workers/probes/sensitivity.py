@@ -175,9 +175,9 @@ def _cost(s: Sizes) -> Work:
     bundle = rows * unit * (4 * s.G + 4 * s.components)
     some = s.T * unit * (s.G + 1 + s.components) if s.columns < s.B else 0  # the tape's first columns
     return Work(
-        down.flops + products,
-        down.elements + added,
-        s.T * count + s.N * s.T / chunk,
+        2 * (down.flops + products),
+        2 * (down.elements + added),
+        2 * (s.T * count + s.N * s.T / chunk),
         bytes=8.0 * (sums + window + bundle + some),
     )
 

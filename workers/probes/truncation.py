@@ -95,16 +95,17 @@ def _cost(s: Sizes) -> Work:
     rows, windows = (s.R + 1) / 2, len(spaced(s.T, _DENSE))
     down, stretch = s.down(rows, s.B), min(s.T, steps_of(s.B))
     size = s.G * s.N * ((s.N if s.recurrent else 0) + s.M + 1) + 2 * s.N
-    at_once = min(windows, s.R + 2)
-    outer = 2.0 * s.T * s.B * s.N * (s.N + s.M) * s.G * at_once
+    opened = min(windows, s.R + stretch)  # windows to which one stretch contributes
+    outer = 2.0 * s.T * s.B * s.N * (s.N + s.M) * s.G * min(windows, s.R + 2)
+    added = size * (5.0 * windows + 2.0 * opened * s.T / stretch)
     sums = windows * (8.0 * size + 3000)  # numbers, and the objects that hold them
-    opened = min(windows, s.R + stretch) * s.B * s.N * (s.G + 1) * (stretch + 2)
+    terms = opened * s.B * s.N * (s.G + 1) * (stretch + 2)
     bundle = s.R * s.B * s.N * (3 * s.G + 3 * s.components)
     return Work(
         down.flops + outer,
-        down.elements,
-        s.T * (2 + 8 * at_once / stretch),
-        bytes=sums + 8.0 * (12 * size + opened + bundle),
+        down.elements + added,
+        s.T * (2 + 8 * opened / stretch),
+        bytes=sums + 8.0 * (12 * size + terms + bundle),
         kept=sums,
     )
 
