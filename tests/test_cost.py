@@ -68,7 +68,7 @@ def test_memory_estimate_covers_what_each_probe_allocates(probe: str, cell: str)
         assert any(PROBES[probe].lacking(one) is None for one in CELLS.values()), "some cell has it"
         return
     compute(Shard.of([Point(cell=cell, length=4)], (probe,)))
-    for shape in FEW:
+    for shape in FEW[list(CELLS).index(cell) % 2 :: 2]:  # every shape for every other cell
         check(Shard.of([Point(cell=cell, seed=seed, **shape) for seed in range(2)], (probe,)))
 
 
