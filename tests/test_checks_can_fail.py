@@ -125,17 +125,14 @@ def from_the_value(name: str, value: Callable[[Any], Any], slope: Callable[[Any]
 def never_rescaled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plain floating-point numbers, without the logarithmic scale."""
 
-    def ln_norms(self: scale.Bundle) -> Any:
-        return 0.5 * np.log(scale.squared_norms(self.value)) + self.exponent * scale.LN2
-
-    monkeypatch.setattr(scale.Bundle, "ln_norms", ln_norms)
+    monkeypatch.setattr(scale.Bundle, "rescale", lambda self: scale.squared_norms(self.value))
 
 
 def other_blocks(factor: float) -> Patch:
     """Recurrent blocks that are larger than their ensemble says."""
 
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        original = weights.block.__wrapped__  # not the cached one
+        original = weights._block  # not the cached one
         monkeypatch.setattr(weights, "block", lambda *a: original(*a) * factor)
 
     return patch
