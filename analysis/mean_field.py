@@ -59,12 +59,14 @@ def laws(frames: Frames) -> dict[str, Law]:
     """The law of every simple variant whose mean field was measured and whose arrays are drawn, by label.
 
     Gain (geometric mean) and input (root mean square) are of the first five seeds at the greatest length. A trained
-    network's U is no multiple of anything: it has points and no curve.
+    network's U is no multiple of anything, and a calibrated one's of no γ alone: they have points and no curve.
     """
     if "layer" in frames.runs or not frames.has("gamma_mean_field"):
         return {}
     runs = frames.longest
     runs = runs[(runs["cell"] == "simple") & runs["gamma_mean_field"].notna()]
+    if "gamma_kind" in runs:
+        runs = runs[runs["gamma_kind"] != "realised"]
     seeds = runs.sort_values("seed").drop_duplicates(["variant", "seed"])
     found = {}
     for label, part in seeds.groupby("variant", observed=True, sort=True):

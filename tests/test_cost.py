@@ -86,8 +86,11 @@ def test_several_probes_together_stay_within_their_estimate(cell: str) -> None:
 
 @pytest.mark.parametrize("cell", ["simple", "lstm", "gru"])
 def test_a_tape_of_checkpoints_stays_within_its_estimate(cell: str) -> None:
-    probes = ("curves", "gradients", "saturation", "lyapunov", "truncated_bptt")
-    for shape in (dict(length=3000, hidden_size=8, batch_size=4), dict(length=1000, batch_size=2)):
+    more = (*DEFAULT_PROBES, "lyapunov", "truncated_bptt")
+    for probes, shape in (
+        (DEFAULT_PROBES, dict(length=6000, hidden_size=16, batch_size=4)),
+        (more, dict(length=500, hidden_size=32, batch_size=2)),
+    ):
         points = [Point(cell=cell, seed=seed, **shape) for seed in range(2)]
         check(Shard.of(points, probes, checkpoints=True))
         parts, whole = (cost.memory(points[0], DEFAULT_PROBES, checkpoints=c) for c in (True, False))

@@ -79,7 +79,8 @@ class TestCommit:
                 assert row["point_id"] in ids
                 for name in frame.columns:
                     got = frame.loc[row["point_id"], name]
-                    assert (pd.isna(got) and row[name] is None) or got == row[name], name
+                    value = row.get(name)  # a file has no column of a probe that none of its cells can have
+                    assert (pd.isna(got) and value is None) or got == value, name
 
     def test_every_value_survives(self, index: Index, store: Store) -> None:
         index.add_revision(study(length=2))

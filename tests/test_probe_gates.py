@@ -9,6 +9,7 @@ from helpers import row
 from longlag.workers import Point, trace
 from longlag.workers.cells import CELLS
 from longlag.workers.errors import InvalidPoint
+from longlag.workers.points import cell_parameters
 
 GATED = [name for name, cell in CELLS.items() if cell.keep_gate is not None]
 LOGISTIC = {
@@ -24,6 +25,11 @@ def measured(point, **given):
     return row(point, probes=["gates"], **given)
 
 
+def had_by(cell, **given):
+    """Those of the parameters that the cell has."""
+    return {name: value for name, value in given.items() if name in cell_parameters(cell)}
+
+
 def test_the_blocks_that_a_cell_calls_logistic_are():
     for cell in CELLS.values():
         assert cell.logistic_gates == LOGISTIC.get(cell.name, ())
@@ -33,7 +39,8 @@ def test_the_blocks_that_a_cell_calls_logistic_are():
 @pytest.mark.parametrize("cell", GATED)
 def test_times_and_fractions_are_those_of_the_net_inputs(cell):
     N, T = 6, 9
-    point = Point(cell=cell, gamma=0.8, length=T, hidden_size=N, batch_size=3, input_scale=4.0, gate_bias=0.5)
+    more = had_by(cell, gate_bias=0.5)
+    point = Point(cell=cell, gamma=0.8, length=T, hidden_size=N, batch_size=3, input_scale=4.0, **more)
     found, t = measured(point), trace(point)
     kind = CELLS[cell]
     for letter in "ifokr":
@@ -59,7 +66,8 @@ def test_times_and_fractions_are_those_of_the_net_inputs(cell):
 @pytest.mark.parametrize("cell", GATED)
 def test_a_constant_gate_has_the_time_of_its_value(cell, gamma):
     N = 4
-    point = Point(cell=cell, gamma=gamma, length=30, hidden_size=N, input="zero", recurrent_gain=0.0)
+    still = had_by(cell, recurrent_gain=0.0)
+    point = Point(cell=cell, gamma=gamma, length=30, hidden_size=N, input="zero", **still)
     own = {"p": np.zeros(3 * N)} if "p" in CELLS[cell].arrays else {}
     found = measured(point, parameters=own)
     np.testing.assert_allclose(found["gate_time"], -1 / log(gamma), rtol=1e-12)

@@ -326,3 +326,15 @@ def test_a_network_that_nothing_moves_grows_by_its_gain():
     found = row(Point(gamma=1.3, input="zero"), probes=["mean_field", "lyapunov"])
     assert found["gamma_mean_field"] == pytest.approx(1.3, rel=1e-12)
     assert found["gamma_lyapunov"] == pytest.approx(1.3, rel=1e-12)
+
+
+def test_a_calibrated_point_has_the_mean_field_of_the_gain_that_was_found():
+    point = Point(gamma=0.9, gamma_kind="realised", length=6, hidden_size=16, input_scale=0.5)
+    with pytest.raises(InvalidPoint, match="the gain is found by calibration; give arrays"):
+        mean_field(point)
+    found = row(point, probes=["mean_field"])
+    gain = mean_field(point, trace(point).parameters).gain
+    assert gain == pytest.approx(found["knob"], rel=1e-10)
+    assert found["mean_field_chi"] == pytest.approx(
+        fixed_point("tanh", gain, mean_field(point, trace(point).parameters).input_sd)[1], rel=1e-10
+    )

@@ -65,6 +65,10 @@ def mean_field(
     the network is autonomous). Both are rounded to 12 digits, so that points which differ in rounding only
     are computed once. Raises InvalidPoint for another cell than the simple one.
     """
+    if point.gamma_kind == "realised" and not {"U", "W", "b"} <= set(arrays or {}):
+        raise InvalidPoint(
+            "gamma_kind = 'realised': the gain is found by calibration; give arrays = trace(point).parameters"
+        )
     if point.cell != "simple":
         raise InvalidPoint(
             f"cell = {point.cell!r}: the mean field is that of h = f(U h + W x + b); give cell = 'simple'"
