@@ -430,8 +430,9 @@ def test_workers_and_everything_killed_under_ray(tmp_path: Path) -> None:
     data = tmp_path / "store"
     process = start(data, "local", long_study())
     read_until_first_commit(process)
-    everything = descendants(process)
-    victims = workers(everything)
+    victims = []  # a worker has the name of its task while it has one
+    while not victims and process.poll() is None:
+        victims = workers(descendants(process))
     for victim in victims[:1]:
         victim.kill()
     read_until_first_commit(process)
