@@ -335,7 +335,8 @@ def curves(
         typer.Option(
             metavar="KIND",
             help="delta, adjoint, bound, gate_product (repeatable); or one of saturation, saturated, gates, "
-            "gate_time, preserved_norm, memory_function.",
+            "gate_time, preserved_norm, memory_function, lyapunov, jacobian, singular_values, pairs, pair_map, "
+            "window, truncation.",
         ),
     ] = None,
     where: Annotated[

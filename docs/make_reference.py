@@ -16,6 +16,7 @@ from typing import Any
 import typer
 from longlag.cli import app
 from longlag.face import Client
+from longlag.service.curves import BY_LAG, KINDS
 from longlag.service.models import SCHEMA, metadata, views
 from longlag.service.settings import Settings
 from longlag.workers.cells import CELLS
@@ -136,6 +137,16 @@ def _columns(some: Sequence[Column]) -> Iterable[str]:
     )
 
 
+def curves() -> Iterable[str]:
+    """Every kind of curve and the columns of its frame."""
+    shared = dict.fromkeys(BY_LAG, ("kind", "lag", "ln_norm", "q05", "q50", "q95"))
+    rows = [
+        [f"`{name}`", f"`{kind.probe}`", ", ".join(f"`{c}`" for c in shared.get(name, tuple(kind.columns)))]
+        for name, kind in KINDS.items()
+    ]
+    yield from _table(["kind", "probe", "columns between `point_id` and the parameters"], rows)
+
+
 def settings() -> Iterable[str]:
     """Every setting, its variable and its option."""
     rows = []
@@ -188,7 +199,7 @@ def _summary(method: Callable[..., Any]) -> str:
 
 
 PARTS: dict[str, Callable[[], Iterable[str]]] = {
-    part.__name__: part for part in (verbs, parameters, cells, columns, settings, index, client)
+    part.__name__: part for part in (verbs, parameters, cells, columns, curves, settings, index, client)
 }
 
 

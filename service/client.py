@@ -213,9 +213,9 @@ class Client:
         """Curves by lag in long form: point_id, kind, lag, ln_norm, q05, q50, q95, parameters.
 
         ``kind``: some of delta, adjoint, bound, gate_product (default: all), natural logarithms relative to lag 0.
-        Or one alone, with columns of its own between point_id and parameters: ``saturation`` (step, mean, ln_mean),
-        ``saturated`` (step, below_05, below_25), ``gates`` (step, open, closed), ``gate_time`` (unit, time),
-        ``preserved_norm`` (lag, ratio), ``memory_function`` (lag, corrected, raw).
+        Or one alone, with columns of its own between point_id and parameters: saturation, saturated, gates,
+        gate_time, preserved_norm, memory_function, lyapunov, jacobian, singular_values, pairs, pair_map, window,
+        truncation (reference.md has a table). Raises QueryRefused for another kind.
         """
         kinds = curves.kinds_of(kind)
         with self._index() as index:

@@ -1,29 +1,33 @@
 """The backward sweep of the loss: every error term and adjoint by its norm, and the gradients.
 
-One row per loss time joins the bundle when the sweep passes its step and gives every δ_{t,k} and λ_{t,k}. A row
-is a mantissa and an exponent of two: the row is rescaled by an exact power of two when its norm leaves a safe
-range, so nothing under- or overflows, and when it happens cannot matter (Werbos 1990).
+One row per loss time joins the sweep when it passes its step and gives every δ_{t,k} and λ_{t,k}. A row is a
+mantissa and an exponent of two: the row is rescaled by an exact power of two when its norm leaves a safe range,
+so nothing under- or overflows, and no bit of a mantissa depends on when it happens (Werbos 1990).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .cells.base import Array
 from .descent import Stretch, back, descent
-from .gradients import Gradients
+from .gradients import Gradients, Terms
+from .loss_rows import Joining, LossRows
 from .outputs import Outputs
-from .scale import DEAD, LN2, Bundle, Exponents, ln_of, unit_rows
+from .scale import DEAD, LN2, Bundle, Exponents, in_range, ln_of, squared_norms, unit_rows
 from .stack import Stack
 from .tape import Tape
 
-Rows = Callable[[int, Array], None]
-_TOGETHER = 1 << 17  # elements of a bundle
+Rows = Callable[[int, int, Array], None]
+Steps = Sequence[tuple[int, int, tuple[Any, ...]]]
+"""Of a stretch, the last one first: index in the stretch, step from 1, local derivatives."""
+_TOGETHER = 1 << 16  # elements of a bundle
 
 
 @dataclass(frozen=True)
@@ -45,61 +49,13 @@ class Backward:
         return ln_norms + LN2 * self.start[:, :, None]
 
 
-class LossRows:
-    """The rows of the losses, the last loss time first; each joins when the sweep passes its step.
-
-    They are in bundles of ``together`` rows (None: all in one), of which the last one grows. ``starts`` (P, R, B)
-    are the exponents of the rows' starts, which the bundles' own lack.
-    """
-
-    def __init__(self, stack: Stack, outputs: Outputs, together: int | None = None) -> None:
-        self.stack, self.outputs = stack, outputs
-        self.row_of = {t: r for r, t in enumerate(stack.loss_times)}
-        self.together = together or len(self.row_of)
-        P, _, B, _ = stack.inputs.shape
-        self.starts = np.zeros((P, len(self.row_of), B), np.int64)
-        self.bundles: list[Bundle] = []
-
-    def join(self, t: int, state: Array) -> Bundle | None:
-        """Let the row of loss time t join, if step t has a loss: that row (Q = 1) with its own scale.
-
-        ``state`` is s_t (components, P, B, N).
-        """
-        r = self.row_of.get(t)
-        if r is None:
-            return None
-        value, shift = self.stack.cell.read_out_adjoint(state, self.outputs.signal[:, r])
-        exponent = self.outputs.exponent[:, r]
-        row = Bundle(value[:, :, None], (exponent if shift is None else exponent + shift)[:, None])
-        row.rescale()  # a row of zeros gets its exponent
-        alive = row.exponent[:, 0] > DEAD // 2
-        self.starts[:, r] = np.where(alive, row.exponent[:, 0], 0)
-        own = Bundle(row.value, np.where(alive, 0, DEAD)[:, None])
-        if self.bundles and self.bundles[-1].exponent.shape[1] < self.together:
-            self.bundles[-1] = self.bundles[-1].joined(own)
-        else:
-            self.bundles.append(own)
-        return row
-
-    def times(self) -> list[int]:
-        """Loss times of the rows that have joined, in the bundle's order."""
-        joined = sum(bundle.exponent.shape[1] for bundle in self.bundles)
-        return list(reversed(self.stack.loss_times))[:joined]
-
-    def absolute(self, rows: Bundle) -> Exponents:
-        """The exponents (P, Q, B) of the first bundle's rows with their starts'; DEAD where a row is zero."""
-        Q = rows.exponent.shape[1]
-        exponent = rows.exponent + self.starts[:, ::-1][:, :Q]
-        return np.where(rows.value.any(axis=(0, -1)), exponent, DEAD)
-
-
 def backward(
     stack: Stack, tape: Tape, outputs: Outputs, error_terms: Rows | None = None, norms_only: bool = False
 ) -> Backward:
     """Sweep from T down to step 1; with ``norms_only`` there are no gradients but those of the read-out.
 
-    ``error_terms(k, unit)``, if given, is called at every step (from 0) with the unit vectors (G, P, Q, B, N) of
-    the rows that have joined, last loss time first.
+    ``error_terms(k, first, unit)``, if given, is called for every step (from 0) and bundle with the unit vectors
+    (G, P, Q, B, N) of the rows from ``first`` on, counted from the last loss time.
     """
     sweep = _Sweep(stack, outputs, error_terms, norms_only)
     for stretch in descent(stack, tape):
@@ -108,14 +64,16 @@ def backward(
 
 
 class _Sweep:
-    """One pass down the tape; ``total`` is the sum of the loss rows, for the gradients."""
+    """One pass down the tape. A bundle takes a whole stretch while the processor's cache holds it; the rows that
+    join on the way go step by step and become part of a bundle behind the stretch."""
 
     def __init__(self, stack: Stack, outputs: Outputs, error_terms: Rows | None, norms_only: bool) -> None:
-        self.stack, self.error_terms, self.norms_only = stack, error_terms, norms_only
-        P, T, B, _ = stack.inputs.shape
-        together = rows_together(B, stack.weights.V.shape[-1], stack.cell.components)
-        self.rows = LossRows(stack, outputs, together)
-        self.total: Bundle | None = None
+        self.stack, self.error_terms = stack, error_terms
+        P, T, B, N = *stack.inputs.shape[:3], stack.weights.V.shape[-1]
+        self.alone = len(stack.loss_times) == 1
+        self.norms_only, self.together = norms_only, rows_together(B, N, stack.cell.components)
+        self.rows, self.bundles = LossRows(stack, outputs), list[Bundle]()
+        self.total: Bundle | None = None  # the sum of the rows, where there are several
         self.ln_delta = np.full((P, len(stack.loss_times), T, B), -np.inf)
         self.ln_adjoint = np.full_like(self.ln_delta, -np.inf)
         self.gradients = Gradients(stack.cell, B)
@@ -123,52 +81,78 @@ class _Sweep:
 
     def take(self, stretch: Stretch) -> None:
         """The steps of a stretch, the later ones first."""
-        cell, w = self.stack.cell, self.stack.weights
-        P, C, B, _ = stretch.drive.shape
-        delta = np.zeros((len(cell.gates) + cell.extra, P, C, B, w.V.shape[-1]), w.V.dtype)
-        exponent = np.full((P, C, B), DEAD, np.int64)
-        norms = [_Norms(C, P, self._rows_at(stretch.start + 1), B) for _ in range(2)]
-        for k, local in stretch.steps():
-            row = self.rows.join(k, stretch.state(k))
-            if row is not None and len(self.stack.loss_times) > 1 and not self.norms_only:
-                self.total = row if self.total is None else self.total.plus(row)
-            if self.rows.bundles:
-                c = k - 1 - stretch.start
-                delta[:, :, c], exponent[:, c] = self._step(k - 1, local, norms, c)
+        steps = [(k - 1 - stretch.start, k, local) for k, local in stretch.steps()]
+        P, R, B = self.rows.starts.shape
+        behind = R - bisect_left(self.stack.loss_times, stretch.start + 1)  # rows that will have joined
+        norms = [_Norms(len(steps), P, behind, B) for _ in range(2)]
+        terms = Terms.of(self.stack, len(steps))
+        first = 0
+        for i, bundle in enumerate(self.bundles):
+            self.bundles[i] = self._through(bundle, first, steps, norms, terms)
+            first += bundle.rows
+        joined = self.rows.of(stretch)
+        self._join(joined, first, steps, norms, terms)
         for one, whole in zip(norms, (self.ln_delta, self.ln_adjoint), strict=True):
             one.write(whole[:, :, stretch.start : stretch.stop])
         if not self.norms_only:
-            self.gradients.add(stretch.chunk(delta), exponent)
+            if not self.alone:
+                self._sum(joined, steps, terms)
+            self.gradients.add(stretch.chunk(terms.value), terms.exponent)
 
-    def _rows_at(self, t: int) -> int:
-        """How many rows have joined when the sweep has passed step t."""
-        return len(self.stack.loss_times) - bisect_left(self.stack.loss_times, t)
+    def _through(self, bundle: Bundle, first: int, steps: Steps, norms: list[_Norms], terms: Terms) -> Bundle:
+        """A bundle behind all of the steps. Norms are looked at behind them: most stretches are safe throughout,
+        and one that is not is gone through again. Row by row the bits are the same."""
+        bundle.rescale(ahead=len(steps))
+        if bundle.exponent.min() > DEAD // 2:
+            after = self._walk(bundle, first, steps, norms, terms, careful=False)
+            if all(one.safe(first, bundle) for one in norms):
+                return after
+        return self._walk(bundle, first, steps, norms, terms, careful=True)
 
-    def _step(self, k: int, local: tuple, norms: list[_Norms], c: int) -> tuple[Array, Exponents]:
-        """Down step k (from 0), the c-th of its stretch: the error terms (G + extra, P, B, N) of the whole loss,
-        and their exponents."""
-        down: list[Bundle] = []
-        for i in range(len(self.rows.bundles)):
-            rows = self._down(i, local, norms, c)
-            if self.error_terms is not None or i == 0:
-                down.append(rows)
-        if self.error_terms is not None:
-            G = len(self.stack.cell.gates)
-            self.error_terms(k, np.concatenate([unit_rows(rows.value[:G]) for rows in down], axis=2))
-        if self.total is None:
-            return down[0].value[:, :, 0], self.rows.absolute(down[0])[:, 0]
-        self.total.rescale()
-        self.total, rows = back(self.stack, self.total, local)
-        return rows.value[:, :, 0], np.where(rows.value.any(axis=(0, -1)), rows.exponent, DEAD)[:, 0]
+    def _join(
+        self, joined: dict[int, Joining], first: int, steps: Steps, norms: list[_Norms], terms: Terms
+    ) -> None:
+        """Let the rows of the stretch's loss times, by their step, join and go down."""
+        young: Bundle | None = None
+        for step in steps:
+            if step[1] in joined:
+                bare = joined[step[1]].bare
+                young = bare if young is None else young.joined(bare)
+            if young is not None:
+                young = self._walk(young, first, [step], norms, terms, careful=True)
+        if young is not None:
+            if self.bundles and self.bundles[-1].rows + young.rows <= self.together:
+                self.bundles[-1] = self.bundles[-1].joined(young)
+            else:
+                self.bundles.append(young)
 
-    def _down(self, i: int, local: tuple, norms: list[_Norms], c: int) -> Bundle:
-        """Take bundle number i down a step and note its norms: its error terms (G + extra, P, Q, B, N)."""
-        bundles, first = self.rows.bundles, i * self.rows.together
-        norms[1].put(c, first, bundles[i])
-        bundles[i], rows = back(self.stack, bundles[i], local)
-        terms = Bundle(rows.value[: len(self.stack.cell.gates)], rows.exponent)
-        norms[0].put(c, first, terms)
-        return rows
+    def _walk(
+        self, bundle: Bundle, first: int, steps: Steps, norms: list[_Norms], terms: Terms, careful: bool
+    ) -> Bundle:
+        """Down the steps, noting the norms of the rows; they are rescaled where it is ``careful``."""
+        G = len(self.stack.cell.gates)
+        for c, k, local in steps:
+            norms[1].put(c, first, bundle, careful)
+            bundle, down = back(self.stack, bundle, local)
+            delta = Bundle(down.value[:G], down.exponent)
+            norms[0].put(c, first, delta, careful)
+            if self.error_terms is not None:
+                self.error_terms(k - 1, first, unit_rows(delta.value))
+            if self.alone and not self.norms_only:
+                terms.put(c, down.value[:, :, 0], self.rows.absolute(down)[:, 0])
+        return bundle
+
+    def _sum(self, joined: dict[int, Joining], steps: Steps, terms: Terms) -> None:
+        """The error terms of the whole loss, from the sum of the rows."""
+        for c, k, local in steps:
+            if k in joined:
+                whole = joined[k].whole
+                self.total = whole if self.total is None else self.total.plus(whole)
+            if self.total is not None:
+                self.total.rescale()
+                self.total, down = back(self.stack, self.total, local)
+                exponent = np.where(down.value.any(axis=(0, -1)), down.exponent, DEAD)
+                terms.put(c, down.value[:, :, 0], exponent[:, 0])
 
 
 class _Norms:
@@ -177,11 +161,15 @@ class _Norms:
     def __init__(self, C: int, P: int, Q: int, B: int) -> None:
         self.squares, self.exponent = np.zeros((C, P, Q, B)), np.zeros((C, P, Q, B), np.int64)
 
-    def put(self, c: int, first: int, bundle: Bundle) -> None:
-        """Rescale a bundle, whose rows are the ones from ``first`` on, and note its norms at the c-th step."""
-        squares = bundle.rescale()
-        rows = slice(first, first + squares.shape[1])
-        self.squares[c, :, rows], self.exponent[c, :, rows] = squares, bundle.exponent
+    def put(self, c: int, first: int, bundle: Bundle, careful: bool) -> None:
+        """Note the norms of a bundle, whose rows are the ones from ``first`` on, at the c-th step."""
+        rows = slice(first, first + bundle.rows)
+        self.squares[c, :, rows] = bundle.rescale() if careful else squared_norms(bundle.value)
+        self.exponent[c, :, rows] = bundle.exponent
+
+    def safe(self, first: int, bundle: Bundle) -> bool:
+        """Whether the bundle's rows have been in the safe range at all steps."""
+        return in_range(self.squares[:, :, first : first + bundle.rows], bundle.value.dtype)
 
     def write(self, ln_norms: NDArray[np.float64]) -> None:
         """Write ln‖row‖ to (P, R, C, B), last loss time last."""

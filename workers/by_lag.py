@@ -6,17 +6,15 @@ lags between two windows are added before they are multiplied with the states, s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from .adjoint import LossRows
 from .cells.base import Array
 from .descent import Stretch, back, descent
-from .gradients import Gradients, Sums
+from .gradients import Gradients, Sums, Terms
+from .loss_rows import LossRows
 from .outputs import Outputs
-from .scale import DEAD, Exponents, add, times_power
+from .scale import Bundle, Exponents, add, times_power
 from .stack import Stack
 from .tape import Tape
 
@@ -27,14 +25,17 @@ def truncated_gradients(stack: Stack, tape: Tape, outputs: Outputs, windows: NDA
     V and d are left out: truncation does not touch them. Arrays are summed, not averaged, over the B columns.
     """
     rows, bins = LossRows(stack, outputs), _Bins(stack, windows)
+    times = np.array(stack.loss_times)[::-1]
+    bundle: Bundle | None = None
     for stretch in descent(stack, tape):
+        joined = rows.of(stretch)
         for k, local in stretch.steps():
-            rows.join(k, stretch.state(k))
-            if not rows.bundles:
-                continue
-            rows.bundles[0].rescale()
-            rows.bundles[0], terms = back(stack, rows.bundles[0], local)
-            bins.put(stretch, k, np.array(rows.times()) - k, terms.value, rows.absolute(terms))
+            if k in joined:
+                bundle = joined[k].bare if bundle is None else bundle.joined(joined[k].bare)
+            if bundle is not None:
+                bundle.rescale()
+                bundle, terms = back(stack, bundle, local)
+                bins.put(stretch, k, times[: bundle.rows] - k, terms.value, rows.absolute(terms))
         bins.add(stretch)
     return bins.cumulated()
 
@@ -43,9 +44,9 @@ class _Bins:
     """One sum of gradients for the lags between each window and the next, a stretch at a time."""
 
     def __init__(self, stack: Stack, windows: NDArray[np.int64]) -> None:
-        self._windows = windows
+        self._stack, self._windows = stack, windows
         self._sums = [Gradients(stack.cell, 1) for _ in windows]
-        self._open: dict[int, _Terms] = {}
+        self._open: dict[int, Terms] = {}
 
     def put(
         self, stretch: Stretch, k: int, lags: NDArray[np.int64], terms: Array, exponent: Exponents
@@ -60,7 +61,7 @@ class _Bins:
         for i, number in enumerate(bins[starts]):
             if number < len(self._windows):
                 if number not in self._open:
-                    self._open[number] = _Terms.of(stretch, value)
+                    self._open[number] = Terms.of(self._stack, stretch.stop - stretch.start)
                 self._open[number].put(k - 1 - stretch.start, value[:, :, i], top[:, i])
 
     def add(self, stretch: Stretch) -> None:
@@ -80,22 +81,3 @@ class _Bins:
                 so_far[name] = add(*so_far[name], value, exponent) if name in so_far else (value, exponent)
             found.append(so_far)
         return found
-
-
-@dataclass
-class _Terms:
-    """Error terms of some steps of a stretch: value (G + extra, P, C, B, N), exponent (P, C, B)."""
-
-    value: Array
-    exponent: Exponents
-    steps: list[int]
-
-    @classmethod
-    def of(cls, stretch: Stretch, like: Array) -> _Terms:
-        G, P, _, B, N = like.shape
-        C = stretch.stop - stretch.start
-        return cls(np.zeros((G, P, C, B, N), like.dtype), np.full((P, C, B), DEAD, np.int64), [])
-
-    def put(self, c: int, value: Array, exponent: Exponents) -> None:
-        self.value[:, :, c], self.exponent[:, c] = value, exponent
-        self.steps.append(c)

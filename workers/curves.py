@@ -45,13 +45,14 @@ def curve(ln_norms: Float, loss_times: tuple[int, ...], lags: NDArray[np.int64])
 def ratios(ln_norms: Float, loss_times: tuple[int, ...], lags: NDArray[np.int64]) -> Float:
     """ln ratio to lag 0 of every loss time and column, (P, lags, R·B); NaN where t < ℓ + 1 or the row is dead."""
     P, R, _, B = ln_norms.shape
-    k = np.array(loss_times)[:, None] - 1 - lags  # (R, lags), as index
-    rows = np.arange(R)[:, None]
-    values = ln_norms[:, rows, np.maximum(k, 0)]  # (P, R, lags, B)
-    starts = ln_norms[:, rows, np.array(loss_times)[:, None] - 1]  # (P, R, 1, B)
-    alive = (k >= 0)[None, :, :, None] & np.isfinite(values) & np.isfinite(starts)
-    relative = np.where(alive, values - starts, np.nan)
-    return np.ascontiguousarray(relative.transpose(0, 2, 1, 3)).reshape(P, len(lags), R * B)
+    times = np.array(loss_times)
+    k = times - 1 - lags[:, None]  # (lags, R), as index
+    rows = np.arange(R)
+    values = ln_norms[:, rows, np.maximum(k, 0)]  # (P, lags, R, B)
+    values -= ln_norms[:, rows, times - 1][:, None]
+    values[:, k < 0] = np.nan
+    values[~np.isfinite(values)] = np.nan
+    return values.reshape(P, len(lags), R * B)
 
 
 def live_mean(ratios: Float) -> Float:

@@ -7,15 +7,40 @@ of 1e+4000 keeps its logarithm, and so does one of 1e−4000.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .cells.base import Array, Cell, Chunk, outer
 from .outputs import Outputs
 from .scale import DEAD, LN2, Exponents, add, rescaled, squared_norms, times_power
+from .stack import Stack
 
 Sums = dict[str, tuple[Array, Exponents]]
 """By array: a sum (P, size) and the exponent of two (P,) that it lacks."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Error terms of some steps of a stretch of C: value (G + extra, P, C, B, N) and exponent (P, C, B)."""
+
+    value: Array
+    exponent: Exponents
+    steps: list[int]
+
+    @classmethod
+    def of(cls, stack: Stack, C: int) -> Terms:
+        """No error terms yet."""
+        P, _, B, _ = stack.inputs.shape
+        blocks = len(stack.cell.gates) + stack.cell.extra
+        value = np.zeros((blocks, P, C, B, stack.weights.V.shape[-1]), stack.weights.V.dtype)
+        return cls(value, np.full((P, C, B), DEAD, np.int64), [])
+
+    def put(self, c: int, value: Array, exponent: Exponents) -> None:
+        """Those of the c-th step: (G + extra, P, B, N), (P, B)."""
+        self.value[:, :, c], self.exponent[:, c] = value, exponent
+        self.steps.append(c)
 
 
 class Gradients:

@@ -178,14 +178,15 @@ def _nominal(points: Sequence[Point], parameters: Sequence[Arrays]) -> NDArray[n
 def _rows(
     tasks: Sequence[Task], parameters: Sequence[Arrays], whole: Stack, tape: Tape, probes: Sequence[str]
 ) -> list[Row]:
-    """Sweep back and measure: one row a point. The sweep is the same whatever the probes."""
+    """Sweep back and measure: one row a point. Norms are the same whatever the probes."""
     outputs = read(whole, tape)
     points, own = [task.point for task in tasks], [task.inputs is not None for task in tasks]
-    swept = Swept(whole, tape, outputs, backward(whole, tape, outputs), _nominal(points, parameters), own)
+    chosen = [PROBES[name] for name in probes if PROBES[name].lacking(type(whole.cell)) is None]
+    back = backward(whole, tape, outputs, norms_only=not any(probe.of_gradient for probe in chosen))
+    swept = Swept(whole, tape, outputs, back, _nominal(points, parameters), own)
     columns: dict[str, NDArray] = {"gamma_nominal": swept.nominal, "loss_value": outputs.loss_value()}
-    for name in probes:
-        if PROBES[name].lacking(type(whole.cell)) is None:
-            columns.update(PROBES[name].measure(swept))
+    for probe in chosen:
+        columns.update(probe.measure(swept))
     ln = swept.backward.ln_adjoint
     columns["dead_fraction"] = np.isneginf(ln[:, :, 0]).reshape(len(points), -1).mean(axis=-1)
     rows = [{name: values[p] for name, values in columns.items()} for p in range(len(points))]

@@ -219,10 +219,10 @@ class _Terms:
         width = len(cell.gates) * point.hidden_size
         self.error_terms = np.zeros((R, point.length, point.batch_size, width), point.dtype)
 
-    def keep(self, k: int, unit: NDArray) -> None:
-        """Unit vectors (G, 1, Q, B, N) of step k + 1, zero where the norm is."""
+    def keep(self, k: int, first: int, unit: NDArray) -> None:
+        """Unit vectors (G, 1, Q, B, N) of step k + 1, of the rows from ``first`` on; zero where the norm is."""
         for row in range(unit.shape[2]):
-            self.error_terms[row, k] = _joined(unit[:, 0, row][None])[0]
+            self.error_terms[first + row, k] = _joined(unit[:, 0, row][None])[0]
 
 
 def _joined(blocks: NDArray) -> NDArray:

@@ -30,18 +30,28 @@ class Bundle:
         squares = self.rescale()  # which may change the exponent
         return ln_of(squares, self.exponent)
 
-    def rescale(self) -> NDArray[np.float64]:
-        """Rescale, in place, the rows whose norm has left the safe range; ‖mantissa‖² of all of them (P, Q, B)."""
+    @property
+    def rows(self) -> int:
+        """Rows a column, Q."""
+        return self.exponent.shape[1]
+
+    def rescale(self, ahead: int = 0) -> NDArray[np.float64]:
+        """Rescale, in place, the rows whose norm has left the safe range; ‖mantissa‖² of all of them (P, Q, B).
+
+        With so many steps ``ahead`` before the next time, the range is narrower.
+        """
         squares = squared_norms(self.value)
-        low, high = _safe(self.value.dtype)
-        if not (
-            np.minimum.reduce(squares, axis=None) > low and np.maximum.reduce(squares, axis=None) < high
-        ):  # NaN is not safe either
+        if not in_range(squares, self.value.dtype, ahead):
+            low, high = _safe(self.value.dtype, ahead)
             unsafe = (squares <= low) | (squares >= high)
             self.value, moved = rescaled(self.value, unsafe)
             squares = squared_norms(self.value)
             self.exponent = np.where(squares == 0, DEAD, self.exponent + moved)
         return squares
+
+    def row(self, i: int) -> Bundle:
+        """The i-th row of every column (Q = 1)."""
+        return Bundle(np.ascontiguousarray(self.value[:, :, i : i + 1]), self.exponent[:, i : i + 1])
 
     def joined(self, other: Bundle) -> Bundle:
         """This bundle with the rows of another behind its own."""
@@ -101,6 +111,13 @@ def unit_rows(rows: Array) -> Array:
     return (scaled / np.where(norm > 0, norm, 1.0)).astype(rows.dtype)
 
 
-def _safe(dtype: np.dtype) -> tuple[float, float]:
-    """Bounds on ‖row‖² that leave room for one more step in either direction."""
-    return (2.0**-80, 2.0**80) if dtype == np.float32 else (2.0**-400, 2.0**400)
+def in_range(squares: NDArray[np.float64], dtype: np.dtype, ahead: int = 0) -> bool:
+    """Whether all of these ‖row‖² of mantissas are in the safe range; NaN is not."""
+    low, high = _safe(dtype, ahead)
+    return bool(np.minimum.reduce(squares, axis=None) > low and np.maximum.reduce(squares, axis=None) < high)
+
+
+def _safe(dtype: np.dtype, ahead: int = 0) -> tuple[float, float]:
+    """Bounds on ‖row‖² that leave room for one more step in either direction, or for several, each by 2^±2."""
+    room = (80 if dtype == np.float32 else 400) - 4 * ahead
+    return (2.0**-room, 2.0**room) if room > 0 else (1.0, 1.0)

@@ -28,4 +28,5 @@ GRADIENTS = Probe(
     ),
     measure,
     cost=lambda s: Work(elements=0.2 * s.G * s.N * (s.N + s.M)),
+    of_gradient=True,
 )

@@ -127,6 +127,7 @@ GRADIENT_BY_LAG = Probe(
     ),
     by_lag,
     cost=_cost,
+    of_gradient=True,
     lacking=_no_recurrent_array,
 )
 TRUNCATED_BPTT = Probe(
@@ -150,4 +151,5 @@ TRUNCATED_BPTT = Probe(
     ),
     truncated,
     cost=_cost,
+    of_gradient=True,
 )
