@@ -48,7 +48,8 @@ def ratios(ln_norms: Float, loss_times: tuple[int, ...], lags: NDArray[np.int64]
     times = np.array(loss_times)
     k = times - 1 - lags[:, None]  # (lags, R), as index
     rows = np.arange(R)
-    values = ln_norms[:, rows, np.maximum(k, 0)]  # (P, lags, R, B)
+    # contiguous: indexing leaves another layout, in which a sum over R·B has other last bits
+    values = np.ascontiguousarray(ln_norms[:, rows, np.maximum(k, 0)])  # (P, lags, R, B)
     values -= ln_norms[:, rows, times - 1][:, None]
     values[:, k < 0] = np.nan
     values[~np.isfinite(values)] = np.nan
