@@ -163,3 +163,15 @@ def test_a_dead_unit_has_no_growth():
 def test_kaplan_yorke_dimension(spectrum, wanted):
     assert kaplan_yorke(np.array(spectrum)) == wanted
     assert np.isnan(kaplan_yorke(np.array([np.nan])))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_network_that_keeps_all_volumes_has_the_dimension_of_its_state(dtype):
+    # every λ_i is zero: rounding must not choose the dimension
+    for options in (dict(activation="identity"), dict(cell="diagonal", rho_min=1.0)):
+        points = [
+            Point(**options, gamma=1.0, hidden_size=8, length=40, batch_size=2, seed=s, dtype=dtype)
+            for s in range(10)
+        ]
+        found = measure(points, probes=["lyapunov"]).to_pylist()
+        assert [one["kaplan_yorke"] for one in found] == [8.0] * 10
