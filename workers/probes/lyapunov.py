@@ -20,11 +20,13 @@ def measure(swept: Swept) -> Values:
     first, last = window(T)
     S = swept.stack.cell.components * swept.stack.weights.V.shape[-1]
     total = np.zeros((P, swept.columns, S))
-    for t, L, ln_scale in factors(swept.stack, swept.tape, swept.columns):
+    for t, L, ln_scale, order in factors(swept.stack, swept.tape, swept.columns):
         if t < first:
             break
         if t <= last:
             diagonal = np.abs(np.ascontiguousarray(L.diagonal(axis1=-2, axis2=-1)))
+            if order is not None:
+                total = np.take_along_axis(total, order, axis=-1)
             total += np.log(diagonal) + ln_scale[..., None]
     mean = _mean(total) / (last - first + 1)
     spectrum = -np.sort(-mean, axis=-1)
