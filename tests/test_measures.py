@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 from helpers import row
-from longlag.workers import Point, trace
+from longlag.workers import Point, measure, trace
 from longlag.workers.cells import CELLS
 
 KEEPS = {"lstm": 1, "lstm_peephole": 1, "gru": 0, "mingru": 0}
@@ -256,6 +256,32 @@ def test_ok_rows_have_no_detail_and_lists_have_one_length(cell):
         "adjoint_q95",
     )
     assert {len(found[name]) for name in curves} == {len(found["lag"])}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("name", "gamma"), [("half_life", 0.5), ("horizon_10", 0.1), ("horizon_1", 0.01)])
+def test_a_curve_exactly_at_a_level_is_not_below_it_whatever_the_last_bit_says(name, gamma, dtype):
+    for cell in ("linear", "simple", "diagonal"):
+        own = {"simple": {"activation": "identity"}, "diagonal": {"rho_min": 1.0}}.get(cell, {})
+        for length, last in ((2, None), (20, 2.0)):  # at the last lag, and with lags behind it
+            points = [
+                Point(
+                    cell=cell,
+                    gamma=gamma,
+                    length=length,
+                    hidden_size=6,
+                    batch_size=3,
+                    seed=s,
+                    dtype=dtype,
+                    **own,
+                )
+                for s in range(8)
+            ]
+            found = measure(points, probes=["curves"]).to_pylist()
+            assert {one[f"{name}_last"] for one in found} == {last}
+            assert {one[f"{name}_censored"] for one in found} == {length == 2}
+            for one in found:
+                assert one[name] is None if length == 2 else one[name] == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 0.9, 1.0, 1.5])

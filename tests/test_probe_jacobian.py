@@ -163,3 +163,38 @@ def test_a_dead_unit_has_no_growth():
 def test_kaplan_yorke_dimension(spectrum, wanted):
     assert kaplan_yorke(np.array(spectrum)) == wanted
     assert np.isnan(kaplan_yorke(np.array([np.nan])))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_network_that_keeps_all_volumes_has_the_dimension_of_its_state(dtype):
+    # every λ_i is zero: rounding must not choose the dimension
+    for options in (dict(activation="identity"), dict(cell="diagonal", rho_min=1.0)):
+        points = [
+            Point(**options, gamma=1.0, hidden_size=8, length=40, batch_size=2, seed=s, dtype=dtype)
+            for s in range(10)
+        ]
+        found = measure(points, probes=["lyapunov"]).to_pylist()
+        assert [one["kaplan_yorke"] for one in found] == [8.0] * 10
+
+
+def test_a_row_that_has_died_does_not_take_the_place_of_a_live_one():
+    # truncated, J = [[0, o tanh'(c) a], [0, a]]: N exponents ln a, N of −∞, also where tanh'(c_t) has underflowed
+    # at the later steps (c grows by one a step)
+    N, T = 3, 1200
+    point = Point(cell="lstm_1997", gradient="truncated", hidden_size=N, length=T, batch_size=2, input="zero")
+    own = {"U": np.zeros((3 * N, N)), "W": np.zeros((3 * N, 4)), "b": np.full(3 * N, 9.0), "a": 1.0}
+    found = row(point, parameters=own, probes=["lyapunov"])
+    assert found["lyapunov_spectrum"] == [0.0] * N + [-np.inf] * N
+    assert (found["gamma_lyapunov"], found["kaplan_yorke"]) == (1.0, 3.0)
+
+
+def test_the_spectrum_of_relu_units_that_are_off_at_the_last_step():
+    # two steps with D_2 = diag(0, 1), D_1 = I: the product has rank one and σ_1 = ‖(row 2 of U) U‖
+    U = np.array([[0.3, 0.9], [0.8, -0.4]])
+    point = Point(activation="relu", hidden_size=2, input_size=2, length=2, batch_size=1)
+    inputs = np.array([[[5.0, 5.0]], [[-50.0, 50.0]]])
+    found = row(
+        point, parameters={"U": U, "W": np.eye(2), "b": np.zeros(2)}, inputs=inputs, probes=["lyapunov"]
+    )
+    assert found["lyapunov_spectrum"][0] == pytest.approx(np.log(np.linalg.norm(U[1] @ U)) / 2, abs=1e-14)
+    assert found["lyapunov_spectrum"][1] == -np.inf

@@ -93,6 +93,39 @@ def test_truncated_gradients_are_plain_sums(cell, times):
     )
 
 
+def test_truncation_counts_an_array_that_is_there_only_where_it_is_given():
+    # at window 1 every array has its last step alone: of b_u that is δ_n ⊙ r
+    point = Point(cell="gru", reset="after", length=6, hidden_size=4, input_size=3, batch_size=1, seed=3)
+    own = {"b_u": np.array([3.0, -2.0, 4.0, 1.0])}
+    found, one = row(point, probes=["truncated_bptt"], parameters=own), trace(point, parameters=own)
+    delta, h, x = vectors(one)[0, 5, 0], one.states[5, 0], one.inputs[5, 0]
+    r = 1 / (1 + np.exp(-one.net_inputs[5, 0, 4:8]))
+    through = np.concatenate([delta[:8], delta[8:] * r])
+    last = {"U": np.outer(through, h), "W": np.outer(delta, x), "b": delta, "b_u": through[8:]}
+    part, whole = (
+        np.concatenate([a[n].ravel() for n in ("U", "W", "b", "b_u")]) for a in (last, one.gradients)
+    )
+    bias = np.linalg.norm(part - whole) / np.linalg.norm(whole)
+    assert found["truncation_bias"][0] == pytest.approx(bias, rel=1e-12)
+    assert found["truncation_ratio"][0] == pytest.approx(
+        np.linalg.norm(part) / np.linalg.norm(whole), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_bias_at_a_level_is_within_it_whatever_the_last_bit_says(dtype):
+    # with W = 0 and x = 1 all of the gradient is ∂L/∂W = δ Σ a^ℓ, and the bias a^K: at the levels for K = 1 and 2
+    own = {"a": 0.1, "W": np.zeros((1, 1))}
+    for seed in range(10):
+        point = Point(
+            cell="linear", activation="identity", length=60, hidden_size=1, input_size=1, batch_size=3,
+            seed=seed, dtype=dtype,
+        )  # fmt: skip
+        found = row(point, probes=["truncated_bptt"], parameters=own, inputs=np.ones((60, 3, 1)))
+        np.testing.assert_allclose(found["truncation_bias"][:2], [0.1, 0.01], rtol=1e-5)
+        assert (found["truncation_90"], found["truncation_99"]) == (1, 2)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_widest_window_holds_the_whole_gradient(cell):
     names = ["truncated_bptt"] + ["gradient_by_lag"] * bool(CELLS[cell].recurrent)

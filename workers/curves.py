@@ -78,18 +78,31 @@ def live_quantiles(ratios: Float) -> Float:
     return result
 
 
-def first_below(mean: Float, threshold: float) -> Float:
-    """First lag, log-linearly interpolated, with r < threshold, (P,); NaN where there is none (censored)."""
-    below = mean < threshold
+def rounding(lags: int, dtype: np.dtype) -> Float:
+    """How far r(ℓ), ℓ = 0 … lags − 1, may be from its value by the sweep's rounding alone: the tolerance of the
+    bound in float64; in float32 drift is below 1e-5 after 5,000 lags."""
+    if dtype == np.float32:
+        return np.full(lags, 1e-5)
+    return 1e-12 + 1e-14 * np.arange(lags, dtype=np.float64)
+
+
+def first_below(mean: Float, threshold: float, slack: Float) -> Float:
+    """First lag, log-linearly interpolated, with r < threshold, (P,); NaN where there is none (censored).
+
+    What is within ``slack`` (L+1,) of the threshold is at it: γ = ½ has r(1) = ln ½, whatever the last bit says.
+    """
+    below = mean < threshold - slack
     first = np.argmax(below, axis=-1)
     at, before = (_pick(mean, i) for i in (first, np.maximum(first - 1, 0)))
-    fraction = np.where(np.isfinite(at) & (first > 0), (before - threshold) / (before - at), 1.0)
+    inside = np.isfinite(at) & (first > 0)
+    fraction = np.where(inside, np.maximum(before - threshold, 0.0) / (before - at), 1.0)
     return np.where(below.any(axis=-1), np.where(first > 0, first - 1 + fraction, 0.0), np.nan)
 
 
-def last_above(mean: Float, threshold: float) -> Float:
-    """Last lag with r ≥ threshold, plus one, (P,); NaN where that is beyond the curve (censored)."""
-    above = mean >= threshold
+def last_above(mean: Float, threshold: float, slack: Float) -> Float:
+    """Last lag with r ≥ threshold (or within ``slack`` of it), plus one, (P,); NaN where that is beyond the curve
+    (censored)."""
+    above = mean >= threshold - slack
     L = mean.shape[-1] - 1
     last = L - np.argmax(above[:, ::-1], axis=-1)
     value = np.where(above.any(axis=-1), last + 1.0, 0.0)

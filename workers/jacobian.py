@@ -52,16 +52,33 @@ def jacobians(stack: Stack, tape: Tape, columns: int) -> Iterator[tuple[int, Flo
             yield t, *matrices(back(stack, rows, local)[0])
 
 
-def factors(stack: Stack, tape: Tape, columns: int) -> Iterator[tuple[int, Float, Float]]:
+Order = NDArray[np.intp] | None
+
+
+def factors(stack: Stack, tape: Tape, columns: int) -> Iterator[tuple[int, Float, Float, Order]]:
     """Step t (from 1, the last one first), the triangular factor L_t (P, columns, S, S) of Q_t J_t = L_t Q_{t−1},
-    and the ln of a scale (P, columns) that L_t lacks. Q_T is the identity (Benettin et al. 1980, backwards)."""
+    and the ln of a scale (P, columns) that L_t lacks. Q_T is the identity (Benettin et al. 1980, backwards).
+
+    A row that dies (L_ii = 0) goes on as any direction that is left, and must not take the place of a live one: Q_t
+    is taken in the ``order`` (P, columns, S) of its rows that puts the dead ones last; None: as it was.
+    """
     rows = unit_rows(stack, columns)
     for stretch in descent(stack, tape, columns):
         for t, local in stretch.steps():
             matrix, ln_scale = matrices(back(stack, rows, local)[0])
-            Q, R = np.linalg.qr(np.ascontiguousarray(matrix.swapaxes(-1, -2)))
+            Q, R, order = _live_first(np.ascontiguousarray(matrix.swapaxes(-1, -2)))
             rows = bundle_of(Q.swapaxes(-1, -2), rows)
-            yield t, R.swapaxes(-1, -2), ln_scale
+            yield t, R.swapaxes(-1, -2), ln_scale, order
+
+
+def _live_first(matrix: Float) -> tuple[Float, Float, Order]:
+    """Q and R of matrices (…, S, S), with the columns in an order that has those with R_ii = 0 last."""
+    Q, R = np.linalg.qr(matrix)
+    order = np.argsort(R.diagonal(axis1=-2, axis2=-1) == 0, axis=-1, kind="stable")
+    if (order == np.arange(order.shape[-1])).all():
+        return Q, R, None
+    Q, R = np.linalg.qr(np.take_along_axis(matrix, order[..., None, :], axis=-1))
+    return Q, R, order
 
 
 class Product:
@@ -75,8 +92,12 @@ class Product:
         self.ln_scale = np.zeros((P, columns, S))
         self.ln_det = np.zeros((P, columns))
 
-    def times(self, factor: Float, ln_scale: Float) -> None:
-        """Multiply from the right by a lower triangular factor (P, columns, S, S) · exp(ln_scale (P, columns))."""
+    def times(self, factor: Float, ln_scale: Float, order: Order = None) -> None:
+        """Multiply from the right by a lower triangular factor (P, columns, S, S) · exp(ln_scale (P, columns)),
+        whose rows are those of the product's columns in this order."""
+        if order is not None:
+            self.matrix = np.take_along_axis(self.matrix, order[..., None, :], axis=-1)
+            self.ln_scale = np.take_along_axis(self.ln_scale, order, axis=-1)
         diagonal = np.abs(np.ascontiguousarray(factor.diagonal(axis1=-2, axis2=-1)))
         S = diagonal.shape[-1]
         self.ln_det = self.ln_det + np.log(diagonal).sum(axis=-1) + S * ln_scale

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..activations import ln_logistic
-from ..curves import BLOCK, Curve, curve, decay, first_below, last_above, mean_lag
+from ..curves import BLOCK, Curve, curve, decay, first_below, last_above, mean_lag, rounding
 from .base import Column, Probe, Sizes, Swept, Values, Work, grid
 
 _LEVELS = {"half_life": 0.5, "horizon_10": 0.1, "horizon_1": 0.01}
@@ -101,7 +101,7 @@ def measure(swept: Swept) -> Values:
     gap = bound[:, -1] - adjoint.mean[:, -1]
     theorem = "adjoint" in swept.stack.cell.bounded
     return {
-        **_read_off(adjoint.mean),
+        **_read_off(adjoint.mean, swept.stack.inputs.dtype),
         "bound_gap": gap if theorem else np.full_like(gap, np.nan),
         **values,
     }
@@ -114,14 +114,15 @@ def _lists(kind: str, one: Curve, lags: NDArray[np.int64]) -> dict[str, NDArray]
     }
 
 
-def _read_off(mean: NDArray[np.float64]) -> dict[str, NDArray]:
+def _read_off(mean: NDArray[np.float64], dtype: np.dtype) -> dict[str, NDArray]:
     """Horizons, decay and end of an adjoint curve (P, L+1)."""
     values: dict[str, NDArray] = {}
+    slack = rounding(mean.shape[-1], dtype)
     started = np.isfinite(mean[:, 0])  # a curve that is dead at lag 0 has no share to fall to
     for name, level in _LEVELS.items():
         for key, lag in (
-            (name, first_below(mean, np.log(level))),
-            (f"{name}_last", last_above(mean, np.log(level))),
+            (name, first_below(mean, np.log(level), slack)),
+            (f"{name}_last", last_above(mean, np.log(level), slack)),
         ):
             values[key] = np.where(started, lag, np.nan)
             values[f"{key}_censored"] = started & np.isnan(lag)

@@ -25,10 +25,10 @@ def measure(swept: Swept) -> Values:
     sigma = np.full((P, len(lags), swept.columns, S), np.nan)
     ln_det = np.full((P, len(lags), swept.columns), np.nan)
     product = Product(P, swept.columns, S)
-    for t, L, ln_scale in factors(swept.stack, swept.tape, swept.columns):
+    for t, L, ln_scale, order in factors(swept.stack, swept.tape, swept.columns):
         if t == 1:  # λ_0 is no part of a curve
             break
-        product.times(L, ln_scale)
+        product.times(L, ln_scale, order)
         if (i := wanted.get(T - t + 1)) is not None:
             sigma[:, i], ln_det[:, i] = product.ln_singular(), product.ln_det
     share = np.exp(sigma - sigma[..., :1])

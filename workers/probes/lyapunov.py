@@ -20,18 +20,21 @@ def measure(swept: Swept) -> Values:
     first, last = window(T)
     S = swept.stack.cell.components * swept.stack.weights.V.shape[-1]
     total = np.zeros((P, swept.columns, S))
-    for t, L, ln_scale in factors(swept.stack, swept.tape, swept.columns):
+    for t, L, ln_scale, order in factors(swept.stack, swept.tape, swept.columns):
         if t < first:
             break
         if t <= last:
             diagonal = np.abs(np.ascontiguousarray(L.diagonal(axis1=-2, axis2=-1)))
+            if order is not None:
+                total = np.take_along_axis(total, order, axis=-1)
             total += np.log(diagonal) + ln_scale[..., None]
     mean = _mean(total) / (last - first + 1)
     spectrum = -np.sort(-mean, axis=-1)
+    slack = 16 * S * float(np.finfo(swept.stack.inputs.dtype).eps)
     return {
         "lyapunov_spectrum": spectrum,
         "gamma_lyapunov": np.exp(spectrum[:, 0]),
-        "kaplan_yorke": np.array([kaplan_yorke(one) for one in spectrum]),
+        "kaplan_yorke": np.array([kaplan_yorke(one, slack) for one in spectrum]),
         "lyapunov_first_step": np.full(P, first),
         "lyapunov_last_step": np.full(P, last),
     }
@@ -45,18 +48,20 @@ def _mean(total: NDArray[np.float64]) -> NDArray[np.float64]:
     return result / total.shape[1]
 
 
-def kaplan_yorke(spectrum: NDArray[np.float64]) -> float:
+def kaplan_yorke(spectrum: NDArray[np.float64], slack: float = 0.0) -> float:
     """Dimension j + Σ_{i≤j} λ_i / |λ_{j+1}|, j the last index whose partial sum is not negative; 0 where λ_1 < 0.
 
     ``spectrum`` (S,) descends (Kaplan & Yorke 1979). S where no partial sum is negative; NaN of NaN.
+    A partial sum within ``slack`` of zero is zero: at γ = 1 an orthogonal network keeps all volumes, and rounding
+    must not choose the dimension.
     """
     if np.isnan(spectrum).any():
         return float("nan")
     sums = np.cumsum(spectrum)
-    j = int(np.count_nonzero(np.logical_and.accumulate(sums >= 0)))
+    j = int(np.count_nonzero(np.logical_and.accumulate(sums >= -slack)))
     if j in (0, len(spectrum)):
         return float(j)
-    return j + float(sums[j - 1] / -spectrum[j])
+    return j + max(float(sums[j - 1]), 0.0) / -float(spectrum[j])
 
 
 def _cost(s: Sizes) -> Work:
