@@ -399,7 +399,8 @@ def check(ctx: typer.Context) -> None:
 def verify(
     ctx: typer.Context,
     slow: Annotated[
-        bool, typer.Option("--slow", help="Also what takes minutes to hours: published learning results.")
+        bool,
+        typer.Option("--slow", help="Also what takes minutes: wide networks, published learning results."),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="A list of objects on standard output.")] = False,
 ) -> None:
