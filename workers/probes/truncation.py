@@ -17,6 +17,8 @@ from .window import spaced
 
 _DENSE = 32
 _LEVELS = {"truncation_90": 0.1, "truncation_99": 0.01}
+_OPTIONAL = ("b_u",)
+"""Arrays of a cell beside ``Cell.arrays``, where a point has them."""
 _TALLEC = "Tallec & Ollivier 2017; Aicher, Foti & Fox 2019"
 
 
@@ -45,7 +47,9 @@ def by_lag(swept: Swept) -> Values:
 def truncated(swept: Swept) -> Values:
     """Relative bias ‖g_K − g‖/‖g‖, cosine and norm ratio of the whole gradient but V and d, by window K."""
     windows, sums = _windowed(swept)
-    found = [_Against(part, swept.backward.gradients.sums, swept.stack.cell.arrays) for part in sums]
+    whole = swept.backward.gradients.sums
+    names = [*swept.stack.cell.arrays, *(name for name in whole if name in _OPTIONAL)]
+    found = [_Against(part, whole, names) for part in sums]
     bias = np.stack([one.bias for one in found], axis=1)
     return {
         "truncation_window": np.broadcast_to(windows, bias.shape),
