@@ -69,7 +69,6 @@ def layer_lines(layer: Layer, row: Mapping[str, Any]) -> Iterator[Line]:
 
 def _asked(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The numbers of each probe that was asked for by name; where it has lists only, who has them."""
-    from .analysis.text import number
     from .workers.probes import DEFAULT_PROBES, PROBES
 
     for probe in PROBES.values():
@@ -77,7 +76,7 @@ def _asked(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if probe.name in DEFAULT_PROBES or not row.keys() >= set(names):
             continue
         known = {n: row[n] for n in names if isinstance(row[n], int | float)}
-        numbers = [f"{n} {number(float(v), 4)}" for n, v in known.items() if not isinstance(v, bool)]
+        numbers = [f"{n} {v:.4g}" for n, v in known.items() if not isinstance(v, bool)]
         lists = any(isinstance(row[name], list) for name in names)
         yield (
             probe.name,

@@ -228,7 +228,7 @@ WITH_V = {"W": np.ones((6, 2)), "a": 1.0, "V": np.ones((2, 6))}
         (changed(bias_hh_l0=np.ones(5)), {}, r"bias_hh_l0 has shape \(5,\): .* it needs \(24,\)"),
         (changed(weight_hh_l0=np.ones((N, 24))), {}, r"\(6, 24\): .* is it transposed\? Rows are net inputs"),
         (changed(bias_ih_l0=None), {}, r"no bias_ih_l0, but other biases are there: .* found: weight_ih_l0"),
-        (lstm() | LSTM_LAYER | {"weight_ih_l1": np.ones((24, 5))}, {}, r"weight_ih_l1 .* \(24, 5\): .* of 6 hidden units, it needs \(24, 6\)"),
+        (lstm() | LSTM_LAYER | {"weight_ih_l1": np.ones((24, 5))}, {}, r"\(24, 5\): .* it needs \(24, 6\)"),
         (lstm() | GRU_LAYER, {}, r"weight_hh_l1 .* \(18, 6\): beside weight_hh_l0 of the lstm cell .* \(24, 6\)"),
         ({"c.weight_ih": np.ones((8, 3)), "c.weight_hh": np.ones((8, 2)), "c.bias": np.ones(8)}, {},
             r"c.bias is no array of PyTorch's RNN, LSTM or GRU: .* they have weight_ih"),
@@ -439,6 +439,36 @@ def test_in_the_report_each_layer_is_a_variant(say) -> None:
     with open("network_tables/decay.csv", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert [row["variant"] for row in table] == ["LSTM, layer 0", "LSTM, layer 1"]
+
+
+def test_the_names_of_a_reports_curves_are_whole() -> None:
+    """A trained gate has a γ of six digits; most of a study have two or four."""
+    from longlag.analysis.figures import FIGURES
+    from longlag.analysis.figures.sheet import picture
+    from longlag.analysis.load import from_rows
+    from matplotlib import image
+
+    frames = from_rows(measure_network(read_network("lstm.npz", inputs="x.npy", readout="fc")))
+    for panel in FIGURES["lag_curves"].panels(frames):
+        pixels = image.imread(io.BytesIO(picture(panel, "png")))
+        assert (pixels[:, -3:] == pixels[0, 0]).all()
+        assert (pixels[:, -60:] != pixels[0, 0]).any()
+
+
+def test_a_memory_capacity_of_own_inputs_has_no_bound() -> None:
+    """The hidden states that drive a layer are no white noise: the sum over delays may pass N."""
+    from longlag.analysis.findings import findings
+    from longlag.analysis.load import from_rows
+
+    layers = read_network(lstm(), length=60, batch_size=4)
+    own = read_network(lstm(), inputs=layers[0].inputs)
+    for network, wanted in (
+        (layers, "of at most N = 6"),
+        (own, "at N = 6, which is no bound for own inputs"),
+    ):
+        frames = from_rows(measure_network(network, ["curves", "memory"]))
+        (said,) = [found.sentences for found in findings(frames) if found.matter == "Memory"]
+        assert wanted in said[0]
 
 
 def test_layers_of_a_report_stand_in_their_order() -> None:

@@ -125,7 +125,7 @@ def _beside(axes: Axes) -> float:
     from matplotlib.text import Annotation
 
     names = [t.get_text() for t in axes.texts if isinstance(t, Annotation) and t.xy[0] == 1]
-    return max((NAME_GAP + sum(0.04 if c in ".," else 0.08 for c in name) for name in names), default=0.0)
+    return max((NAME_GAP + sum(0.04 if c in ".," else 0.082 for c in name) for name in names), default=0.0)
 
 
 def _bytes(sheet: Sheet, format: str) -> bytes:
