@@ -168,6 +168,9 @@ def measure(
         str | None, typer.Option(metavar="WHEN", help="Of a GRU with our own names: before, after [before].")
     ] = None,
     leak: Annotated[float | None, typer.Option(metavar="X", help="Of a residual network [0.5].")] = None,
+    gradient: Annotated[
+        str | None, typer.Option(metavar="KIND", help="Of an lstm_1997: full, truncated [full].")
+    ] = None,
     length: Annotated[int | None, typer.Option(metavar="T", help="Steps of drawn inputs [64].")] = None,
     batch: Annotated[int | None, typer.Option(metavar="B", help="Sequences of drawn inputs [16].")] = None,
     input_scale: Annotated[
@@ -198,14 +201,19 @@ def measure(
     has a loss of its own. --json and --parquet have the curves too.
     """
     from . import network
-    from .export import give
+    from .export import give, one_form
     from .screen import Line
     from .workers import measure_network, read_network
-    from .workers.probes import DEFAULT_PROBES
+    from .workers.probes import DEFAULT_PROBES, check_probes
 
     given: Options = ctx.obj
+    one_form(csv, json, parquet)
     chosen = [name.strip() for text in probes or [] for name in text.split(",")] or DEFAULT_PROBES
-    with given.screen.busy("measuring"):
+    memory = int(given.client().settings.memory)
+    with given.screen.busy("measuring"), options.as_given():
+        check_probes(chosen)
+        if report is not None:
+            network.refuse_folder(report)
         layers = read_network(
             weights,
             cell,
@@ -215,6 +223,7 @@ def measure(
             activation=activation,
             reset=reset,
             leak=leak,
+            gradient=gradient,
             length=length,
             batch_size=batch,
             input_scale=input_scale,
@@ -222,8 +231,10 @@ def measure(
             loss=loss,
             loss_times=loss_times,
             dtype=dtype,
+            memory=memory,
         )
-        rows = measure_network(layers, chosen)
+        rows = measure_network(layers, chosen, memory)
+    with given.screen.busy("writing the report"):
         page = None if report is None else network.write_report(weights.name, rows, layers, report)
     if csv or json or parquet:
         give(given, network.frame(rows, lists=not csv), csv, json, parquet)

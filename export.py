@@ -17,10 +17,15 @@ if TYPE_CHECKING:
     from .options import Options
 
 
-def give(options: Options, frame: pd.DataFrame, csv: bool, json: bool, parquet: Path | None) -> None:
-    """A table in the form that was asked for: for people, unless another is. Raises BadParameter for several."""
+def one_form(csv: bool, json: bool, parquet: Path | None) -> None:
+    """Raises BadParameter where several forms of a table are asked for."""
     if csv + json + (parquet is not None) > 1:
         raise typer.BadParameter("give one of --csv, --json and --parquet FILE")
+
+
+def give(options: Options, frame: pd.DataFrame, csv: bool, json: bool, parquet: Path | None) -> None:
+    """A table in the form that was asked for: for people, unless another is. Raises BadParameter for several."""
+    one_form(csv, json, parquet)
     if csv:
         write_csv(frame)
     elif json:

@@ -61,8 +61,27 @@ def layer_lines(layer: Layer, row: Mapping[str, Any]) -> Iterator[Line]:
         yield Line(f"  {row['status']}: {row['status_detail']}", "yellow")
     for label, text in (*_reach(row), *_factors(row, cell)):
         yield Line(f"  {label:<{_LABEL}}  {text}")
+    for label, text in _asked(row):
+        yield Line(f"  {label:<{_LABEL}}  {text}")
     for note in layer.notes:
         yield Line(f"  {note}", "dim")
+
+
+def _asked(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The numbers of each probe that was asked for by name; where it has lists only, who has them."""
+    from .workers.probes import DEFAULT_PROBES, PROBES
+
+    for probe in PROBES.values():
+        names = [column.name for column in probe.columns]
+        if probe.name in DEFAULT_PROBES or not row.keys() >= set(names):
+            continue
+        known = {n: row[n] for n in names if isinstance(row[n], int | float)}
+        numbers = [f"{n} {v:.4g}" for n, v in known.items() if not isinstance(v, bool)]
+        lists = any(isinstance(row[name], list) for name in names)
+        yield (
+            probe.name,
+            ", ".join(numbers) or ("lists, in --json and --parquet" if lists else "nothing here"),
+        )
 
 
 def _reach(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -100,6 +119,15 @@ def _factors(row: Mapping[str, Any], cell: type[Cell]) -> Iterator[tuple[str, st
     if row["gamma_nominal"] is not None:
         role = "γ^ℓ is a bound" if "adjoint" in cell.bounded else "γ^ℓ is a reference, no bound"
         yield "nominal γ", f"{number(row['gamma_nominal'], 4)} a step ({role})"
+
+
+def refuse_folder(path: Path) -> None:
+    """Raises IsADirectoryError where the report could not be written in the end."""
+    import errno
+    import os
+
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
 def write_report(source: str, rows: pa.Table, layers: Sequence[Layer], path: Path) -> Path:

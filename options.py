@@ -136,11 +136,28 @@ def reported(options: Options) -> Iterator[None]:
         raise typer.Exit(_code(problem)) from None
 
 
+class _Misuse(Exception):
+    """What was given to a verb cannot be: the exit code is that of a wrong call."""
+
+
+@contextmanager
+def as_given() -> Iterator[None]:
+    """Around what reads a verb's arguments, files among them: what is wrong with them is a wrong call."""
+    from .workers.errors import LonglagError, TooLarge
+
+    try:
+        yield
+    except TooLarge:
+        raise
+    except (LonglagError, OSError) as problem:
+        raise _Misuse(_line(problem)) from problem
+
+
 def _line(problem: Exception) -> str:
     from .workers.errors import LonglagError
 
     text = " ".join(str(problem).split())
-    if isinstance(problem, LonglagError):
+    if isinstance(problem, LonglagError | _Misuse):
         return text
     if isinstance(problem, OSError):
         what = problem.strerror or text
@@ -152,7 +169,7 @@ def _code(problem: Exception) -> int:
     """2 where an option, or the variable in its place, is wrong."""
     from .service.errors import InvalidSettings
 
-    return 2 if isinstance(problem, InvalidSettings) else 1
+    return 2 if isinstance(problem, InvalidSettings | _Misuse) else 1
 
 
 def run(app: typer.Typer, arguments: list[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from . import gates, memory, pairs, sensitivity
 from .load import Frames, longest
 from .sentences import Said, at_headline, few, together
 from .text import between, exact, fixed, listing, number, power_of_ten
+from .variants import Variant
 
 _LN10 = np.log(10.0)
 
@@ -55,12 +56,21 @@ def gate_times(frames: Frames) -> list[str]:
 
 
 def remembered(frames: Frames) -> list[str]:
-    """At γ = 1 the simple tanh network has a memory capacity of 5.6 [5.1, 6.2] of at most N = 24."""
+    """At γ = 1 the simple tanh network has a memory capacity of 5.6 [5.1, 6.2] of at most N = 24.
+
+    N bounds it for white inputs; the caller's own, as a trained network's, have no law that says that they are.
+    """
     table = memory.table(frames)
     rows = at_headline(frames, table[np.isfinite(table["capacity"].astype("float64"))])
+    runs = frames.runs
+    drawn = set(runs.loc[runs["input"].notna(), "variant"]) if "input" in runs else set(frames.variants)
+
+    def bound(variant: Variant, row: dict) -> str:
+        N = f"N = {row['units']:.0f}"
+        return f"of at most {N}" if variant.label in drawn else f"at {N}, which is no bound for own inputs"
+
     said = [
-        (variant, gamma, f"{memory.capacity_text(row)} of at most N = {row['units']:.0f}")
-        for variant, gamma, row in rows
+        (variant, gamma, f"{memory.capacity_text(row)} {bound(variant, row)}") for variant, gamma, row in rows
     ]
     verb = ("has a memory capacity of ", "have a memory capacity of ")
     return together(said, [row["capacity"] for _, _, row in rows], verb, "one of ") if said else []

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from longlag.workers import Point
-from longlag.workers.tape import draw_targets
+from longlag.workers.stack import draw_targets
 
 DATA = Path(__file__).with_name("data")
 T, B, M, N, K = 9, 3, 4, 5, 2

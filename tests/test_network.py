@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 from longlag import Point, cli, measure_network, read_network
-from longlag.workers.errors import LonglagError
+from longlag.workers.errors import LonglagError, TooLarge
 from safetensors.numpy import save_file
 
 N, M = 6, 3
@@ -147,6 +147,22 @@ def test_tensors_are_detached_and_widened() -> None:
     assert "as floats" in refused(arrays, inputs=Tensor(np.zeros((4, 3), np.int64)))
 
 
+@pytest.mark.parametrize("wrapped", ["module.", "_orig_mod.", ""])
+def test_what_wraps_a_model_needs_no_word_in_prefix_and_read_out(wrapped: str) -> None:
+    """DataParallel and torch.compile put a word of their own before every name."""
+    own = {"fc.weight": np.arange(2.0 * N).reshape(2, N), "fc.bias": np.ones(2)} | lstm(1, "encoder.rnn.")
+    weights = {f"{wrapped}{name}": array for name, array in own.items()}
+    for readout in ("fc", "fc.weight", f"{wrapped}fc"):
+        (layer,) = read_network(weights, prefix="encoder.rnn", readout=readout)
+        assert np.array_equal(layer.parameters["V"], own["fc.weight"])
+    assert read_network(weights, prefix="rnn")[0].point == layer.point.replace(output_size=4)
+
+
+def test_an_array_called_w_beside_a_module_is_another_modules() -> None:
+    (layer,) = read_network(lstm() | {"W": np.ones((3, 3))})
+    assert layer.point.cell == "lstm"
+
+
 # ---- what is refused
 
 
@@ -169,7 +185,7 @@ def refused(weights: object, **given: object) -> str:
         ({"cell": "lst"}, r"did you mean 'lstm'"),
         (
             {"prefix": "decoder"},
-            r"no network behind the prefix 'decoder' .* looked for .* found: encoder.rnn",
+            r"no network behind the prefix 'decoder' .*: did you mean 'encoder.rnn'\? Allowed: encoder.rnn",
         ),
         ({"readout": "fd"}, r"there is no fd.weight; readout can be fc \(2, 6\)"),
         ({"inputs": np.zeros((9, 2, 7))}, r"inputs have shape \(9, 2, 7\) .* give M = 3"),
@@ -192,6 +208,8 @@ def changed(**changes: np.ndarray | None) -> dict[str, np.ndarray]:
     return {name: array for name, array in arrays.items() if name not in changes or changes[name] is not None}
 
 
+LSTM_LAYER = {name.replace("_l0", "_l1"): array for name, array in lstm(N=N, M=N).items()}
+GRU_LAYER = {name.replace("_l0", "_l1"): array for name, array in lstm(N=N, M=N, gates=3).items()}
 WITH_NAN = np.zeros((4 * N, N))
 WITH_NAN[3, 5] = np.nan
 WITH_V = {"W": np.ones((6, 2)), "a": 1.0, "V": np.ones((2, 6))}
@@ -208,11 +226,19 @@ WITH_V = {"W": np.ones((6, 2)), "a": 1.0, "V": np.ones((2, 6))}
         (changed(weight_hh_l0=np.ones((24, 6)) * 1j), {}, r"weight_hh_l0 is a complex128"),
         (changed(weight_ih_l0=None), {}, r"there is no weight_ih_l0, .* found: weight_hh_l0"),
         (changed(bias_hh_l0=np.ones(5)), {}, r"bias_hh_l0 has shape \(5,\): .* it needs \(24,\)"),
+        (changed(weight_hh_l0=np.ones((N, 24))), {}, r"\(6, 24\): .* is it transposed\? Rows are net inputs"),
+        (changed(bias_ih_l0=None), {}, r"no bias_ih_l0, but other biases are there: .* found: weight_ih_l0"),
+        (lstm() | LSTM_LAYER | {"weight_ih_l1": np.ones((24, 5))}, {}, r"\(24, 5\): .* it needs \(24, 6\)"),
+        (lstm() | GRU_LAYER, {}, r"weight_hh_l1 .* \(18, 6\): beside weight_hh_l0 of the lstm cell .* \(24, 6\)"),
+        ({"c.weight_ih": np.ones((8, 3)), "c.weight_hh": np.ones((8, 2)), "c.bias": np.ones(8)}, {},
+            r"c.bias is no array of PyTorch's RNN, LSTM or GRU: .* they have weight_ih"),
+        (lstm(1, "a.") | {f"b.{name.removesuffix('_l0')}": a for name, a in lstm().items()}, {},
+            r"there are 2 networks .* one of a, b$"),
         (changed(weight_hr_l0=np.ones((2, N))), {}, r"weight_hr_l0: an LSTM with proj_size"),
-        (lstm(1, "a.") | lstm(1, "b."), {}, r"there are 2 networks .* one of a., b\."),
+        (lstm(1, "a.") | lstm(1, "b."), {}, r"there are 2 networks .* one of a, b$"),
         (lstm(1) | {"weight_hh_l2": np.ones((N, N))}, {}, r"there is no weight_hh_l1"),
         (lstm(gates=3), {"reset": "before"}, r"reset = 'before': .* reset = 'after'"),
-        ({"weight": np.ones((2, 2))}, {}, r"there is no network in these weights: .* found: weight$"),
+        ({"weight": np.ones((2, 2))}, {}, r"no network in these weights: .* found: weight; those of another"),
         ({}, {}, r"there is no array at all"),
         ({"W": np.ones((6, 2))}, {}, r"our own names belong to several cells: give cell, one of simple"),
         ({"W": np.ones((6, 2))}, {"cell": "lstm"}, r"W has shape \(6, 2\): the lstm cell has 4 blocks"),
@@ -240,25 +266,63 @@ def test_files_that_cannot_be_read_are_refused_in_a_line(here: Path, say) -> Non
         archive.writestr("a.txt", "a")
     np.savez(here / "objects.npz", W=np.array([{}], dtype=object))
     (here / "empty.npz").write_bytes(b"")
+    (here / "page.html").write_bytes(b"<!doctype html>")
     for name, wanted in {
         "short.npz": "not a whole .npz file",
         "short.safetensors": "not a whole safetensors file",
         "model.pt": "a pickle, which could run anything when read; write it as safetensors",
         "model.pth": "save_file(model.state_dict(), 'weights.safetensors')",
         "other.zip": "no .npz file",
-        "objects.npz": "Python objects",
-        "empty.npz": "neither a .npz nor a safetensors file",
+        "objects.npz": "W holds Python objects",
+        "empty.npz": "the file is empty",
+        "page.html": "neither a .npz nor a safetensors file",
         "x.npy": "one array without a name",
         "absent.npz": "No such file",
     }.items():
         code, out, error = say(name)
-        assert (code, out) == (1, "")
+        assert (code, out) == (2, "")
         assert error.startswith(f"error: {name}: ")
         assert error.count("\n") == 1
         assert wanted in error
     code, _, error = say("lstm.npz", "--inputs", "lstm.npz")
-    assert code == 1
+    assert code == 2
     assert "not a .npy file" in error
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--cell", "gru"],
+        ["--probes", "nope"],
+        ["--length", "0"],
+        ["--readout", "fd"],
+        ["--inputs", "absent.npy"],
+        ["--report", "."],
+        ["--csv", "--json"],
+        ["--gradient", "truncated"],
+    ],
+)
+def test_a_wrong_argument_is_one_line_and_a_wrong_call(wrong: list[str], here: Path, say) -> None:
+    before = sorted(here.iterdir())
+    code, out, error = say("lstm.npz", *wrong, *([] if "--report" in wrong else ["--report", "r.html"]))
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert sorted(here.iterdir()) == before
+
+
+def test_a_network_that_needs_more_memory_than_there_may_be_is_refused_before_it_is_run(say) -> None:
+    """Its layers' inputs alone: 4·T·B·N numbers of eight bytes are 1.5 GiB."""
+    np.savez("wide.npz", **lstm(4, N=64, M=64))
+    code, out, error = say("wide.npz", "--length", 50_000, "--batch", 16)
+    assert (code, out, error.count("\n")) == (1, "", 1)
+    assert re.search(
+        r"drive the 4 layers at T = 50,000, B = 16 need about 2.3 GiB, 0.76 GiB may be used", error
+    )
+    with pytest.raises(TooLarge, match="raise memory"):
+        read_network("wide.npz", length=50_000, memory=2**28)
+    layers = read_network("wide.npz", length=5)
+    with pytest.raises(TooLarge, match="may be used"):
+        measure_network(layers, memory=2**27)
+    assert measure_network(layers, memory=2**30).num_rows == 4
 
 
 # ---- what the verb says
@@ -298,6 +362,29 @@ def test_the_next_command_can_be_typed_as_it_stands(say) -> None:
     assert say(*command.split())[0] == 0
 
 
+def test_a_probe_that_was_asked_for_is_there_to_read(say) -> None:
+    arguments = ["lstm.npz", "--inputs", "x.npy", "--probes"]
+    (row, _) = measure_network(read_network("lstm.npz", inputs="x.npy"), ["memory", "jacobian"]).to_pylist()
+    code, out, _ = say(*arguments, "memory,jacobian")
+    assert code == 0
+    assert f"memory_capacity {row['memory_capacity']:.4g}" in out
+    assert re.search(r"^  jacobian +lists, in --json and --parquet$", out, re.MULTILINE)
+    assert "memory_capacity" not in say(*arguments, "curves")[1]
+
+
+def test_the_gradient_of_1997_can_be_asked_for(say) -> None:
+    rng = np.random.default_rng(0)
+    shapes = {"U": (3 * N, N), "W": (3 * N, M), "b": (3 * N,), "a": ()}
+    np.savez("own.npz", **{name: rng.normal(size=shape) for name, shape in shapes.items()})
+    said = [
+        say("own.npz", "--cell", "lstm_1997", "--gradient", kind, "--json")[1]
+        for kind in ("full", "truncated")
+    ]
+    full, truncated = (json.loads(text)[0] for text in said)
+    assert truncated["gradient"] == "truncated"
+    assert truncated["decay_rate"] != full["decay_rate"]
+
+
 def one_unit(W: float, U: float, gates: int = 1) -> dict[str, np.ndarray]:
     return {"weight_ih": np.full((gates, 1), float(W)), "weight_hh": np.full((gates, 1), float(U))}
 
@@ -313,7 +400,7 @@ def one_unit(W: float, U: float, gates: int = 1) -> dict[str, np.ndarray]:
         (one_unit(1, 1e200), ["--activation", "relu"], "overflow: the state leaves the range"),
         (one_unit(1, 1), ["--length", 1], "there is no lag to measure"),
         (
-            one_unit(0, 0, gates=4) | {"bias_ih": np.array([0.0, 30, 0, 0])},
+            one_unit(0, 0, gates=4) | {"bias_ih": np.array([0.0, 30, 0, 0]), "bias_hh": np.zeros(4)},
             [],
             "error left +half after 1.0 steps, never below 10 %",
         ),
@@ -352,6 +439,36 @@ def test_in_the_report_each_layer_is_a_variant(say) -> None:
     with open("network_tables/decay.csv", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert [row["variant"] for row in table] == ["LSTM, layer 0", "LSTM, layer 1"]
+
+
+def test_the_names_of_a_reports_curves_are_whole() -> None:
+    """A trained gate has a γ of six digits; most of a study have two or four."""
+    from longlag.analysis.figures import FIGURES
+    from longlag.analysis.figures.sheet import picture
+    from longlag.analysis.load import from_rows
+    from matplotlib import image
+
+    frames = from_rows(measure_network(read_network("lstm.npz", inputs="x.npy", readout="fc")))
+    for panel in FIGURES["lag_curves"].panels(frames):
+        pixels = image.imread(io.BytesIO(picture(panel, "png")))
+        assert (pixels[:, -3:] == pixels[0, 0]).all()
+        assert (pixels[:, -60:] != pixels[0, 0]).any()
+
+
+def test_a_memory_capacity_of_own_inputs_has_no_bound() -> None:
+    """The hidden states that drive a layer are no white noise: the sum over delays may pass N."""
+    from longlag.analysis.findings import findings
+    from longlag.analysis.load import from_rows
+
+    layers = read_network(lstm(), length=60, batch_size=4)
+    own = read_network(lstm(), inputs=layers[0].inputs)
+    for network, wanted in (
+        (layers, "of at most N = 6"),
+        (own, "at N = 6, which is no bound for own inputs"),
+    ):
+        frames = from_rows(measure_network(network, ["curves", "memory"]))
+        (said,) = [found.sentences for found in findings(frames) if found.matter == "Memory"]
+        assert wanted in said[0]
 
 
 def test_layers_of_a_report_stand_in_their_order() -> None:

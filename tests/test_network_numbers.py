@@ -89,6 +89,29 @@ def test_hidden_states_adjoints_and_gradients_are_pytorchs(kind: str) -> None:
     assert largest_error(kind, reference(FILES[kind])) < 1e-12
 
 
+def test_what_truncation_loses_counts_the_bias_inside_the_reset_product() -> None:
+    """A window of one step by hand: the gradient with the states before every loss held fixed."""
+    stored = reference(FILES["gru"])
+    (layer,) = read("gru", stored)
+    row = measure_network([layer], ["truncated_bptt"]).to_pylist()[0]
+    t = trace(layer.point, layer.parameters, layer.inputs)
+    B = layer.point.batch_size
+    part = dict.fromkeys(("U", "W", "b", "b_u"), 0.0)
+    for r, time in enumerate(t.loss_times):
+        delta = t.error_terms[r, time - 1] * np.exp(t.ln_norms[r, time - 1])[:, None] / B
+        before = t.states[time - 1]
+        k, reset, new = np.split(delta, 3, axis=1)
+        through = new / (1 + np.exp(-np.split(t.net_inputs[time - 1], 3, axis=1)[1]))
+        part["U"] += np.concatenate([k.T @ before, reset.T @ before, through.T @ before])
+        part["W"] += delta.T @ layer.inputs[time - 1]
+        part["b"] += delta.sum(axis=0)
+        part["b_u"] += through.sum(axis=0)
+    g, g_1 = (np.concatenate([np.ravel(one[name]) for name in part]) for one in (t.gradients, part))
+    assert row["truncation_window"][0] == 1
+    assert row["truncation_bias"][0] == pytest.approx(np.linalg.norm(g_1 - g) / np.linalg.norm(g), rel=1e-12)
+    assert row["truncation_ratio"][0] == pytest.approx(np.linalg.norm(g_1) / np.linalg.norm(g), rel=1e-12)
+
+
 def test_every_kind_has_a_file() -> None:
     assert FILES.keys() == OURS.keys()
     assert sum(path.stat().st_size for path in FILES.values()) < 50_000
@@ -97,6 +120,8 @@ def test_every_kind_has_a_file() -> None:
 def test_a_layer_is_driven_by_the_hidden_states_of_the_one_below() -> None:
     stored = reference(FILES["lstm"])
     below, above = read("lstm", stored)
+    point = below.point.replace(output_size=len(below.parameters["V"]))
+    assert np.array_equal(above.inputs, trace(point, below.parameters, below.inputs).states[1:, :, :5])
     assert np.abs(above.inputs - stored["hidden_0"]).max() < 1e-12
     assert above.point.input_size == below.point.hidden_size
     assert np.array_equal(above.parameters["V"], stored["w/fc.weight"])
@@ -129,6 +154,7 @@ def test_the_reverse_direction_reads_the_sequence_turned_round() -> None:
             arrays[f"weight_ih_l{i}{end}"] = rng.normal(size=(N, width))
             arrays[f"weight_hh_l{i}{end}"] = rng.normal(size=(N, N)) / 2
             arrays[f"bias_ih_l{i}{end}"] = rng.normal(size=N)
+            arrays[f"bias_hh_l{i}{end}"] = np.zeros(N)
     arrays["head.weight"] = rng.normal(size=(K, 2 * N))
     x = rng.normal(size=(T, B, M))
 

@@ -28,18 +28,20 @@ def measure(
     parameters: Parameters | Sequence[Parameters] | None = None,
     inputs: ArrayLike | Sequence[ArrayLike] | None = None,
     probes: Iterable[str] = DEFAULT_PROBES,
+    memory: int | None = None,
 ) -> pa.Table:
     """One row a point, as a worker writes it: parameters, status, measures, curves as lists.
 
     ``parameters``: own trained arrays by name (some or all; in the shapes of the reference page), one
     mapping for all points or one a point. ``inputs``: own sequences x (T, B, M), one for all or one a point.
-    Raises InvalidPoint (names, shapes, NaN) and TooLarge.
+    ``memory``: bytes that a stack may take; without, half of what is free. Raises InvalidPoint (names, shapes,
+    NaN) and TooLarge.
     """
     several = [points] if isinstance(points, Point) else list(points)
     chosen = check_probes(probes, {point.cell for point in several})
     tasks = tasks_of(several, parameters, inputs)
     rows: list[Row] = [{}] * len(tasks)
-    for stacked, checkpoints in _stacks(tasks, chosen):
+    for stacked, checkpoints in _stacks(tasks, chosen, allowance(memory)):
         for i, row in zip(stacked, run([tasks[i] for i in stacked], chosen, checkpoints), strict=True):
             rows[i] = row
     return records.table(several, [_identity(task) for task in tasks], rows, chosen, float("nan"))
@@ -107,10 +109,14 @@ def _identity(task: Task) -> str:
     return identity(task.point, digest.hexdigest())
 
 
-def _stacks(tasks: Sequence[Task], probes: Sequence[str]) -> list[tuple[list[int], bool]]:
+def allowance(memory: int | None) -> int:
+    """Bytes that may be used: those given, or half of what is free."""
+    return psutil.virtual_memory().available // 2 if memory is None else memory
+
+
+def _stacks(tasks: Sequence[Task], probes: Sequence[str], budget: int) -> list[tuple[list[int], bool]]:
     """Indices of tasks grouped by shape and by the optional arrays that they have, cut so that a stack stays
-    within half of the memory that is free; and whether its tape needs checkpoints for that."""
-    budget = psutil.virtual_memory().available // 2
+    within so many bytes; and whether its tape needs checkpoints for that."""
     groups: dict[Any, list[int]] = {}
     for i, task in enumerate(tasks):
         required = make_cell(task.point).shapes(1, 1, 1)
@@ -132,8 +138,8 @@ _STACK_BYTES = 1 << 29
 
 def _too_large(point: Point, need: int, have: int) -> str:
     return (
-        f"{point!r} needs about {need / 2**30:.1f} GiB, {have / 2**30:.1f} GiB may be used: "
-        "lower length, batch_size, hidden_size or the number of loss_times"
+        f"{point!r} needs about {need / 2**30:.2g} GiB, {max(have, 0) / 2**30:.2g} GiB may be used: "
+        "lower length, batch_size, hidden_size or the number of loss_times, or raise memory"
     )
 
 

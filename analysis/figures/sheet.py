@@ -12,6 +12,7 @@ from ..load import Frames
 from .base import GRID, INK, MUTED, PANEL, PAPER, Figure, Panel, key_shape
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Sheet
 
 _DARK = {INK: "#e8eaed", MUTED: "#a3acb6", GRID: "#3a424b", PAPER: "#16191d"}
@@ -19,6 +20,8 @@ _ROLE = {INK: "--ink", MUTED: "--muted", GRID: "--grid", PAPER: "--paper"}
 
 LEFT, BOTTOM, TOP, KEY_ROW = 0.67, 0.52, 0.36, 0.175
 """Margins of a panel in inches, and what each row of its legend takes."""
+NAME_GAP = 0.07
+"""Inches between axes and a curve's name."""
 
 _STYLE: dict[str, Any] = {
     "font.size": 9.5,
@@ -113,8 +116,16 @@ def _place(sheet: Sheet, panel: Panel, left: float, bottom: float) -> None:
     panel.draw(axes)
     legend = axes.get_legend()
     rows = key_shape([text.get_text() for text in legend.get_texts()])[1] if legend else 0
-    inside = (width - LEFT - panel.right, height - BOTTOM - TOP - KEY_ROW * rows)
+    inside = (width - LEFT - max(panel.right, _beside(axes)), height - BOTTOM - TOP - KEY_ROW * rows)
     axes.set_position(((left + LEFT) / W, (bottom + BOTTOM) / H, inside[0] / W, inside[1] / H))
+
+
+def _beside(axes: Axes) -> float:
+    """Inches that the names at the right-hand ends of curves need: most are short, a trained network's γ is not."""
+    from matplotlib.text import Annotation
+
+    names = [t.get_text() for t in axes.texts if isinstance(t, Annotation) and t.xy[0] == 1]
+    return max((NAME_GAP + sum(0.04 if c in ".," else 0.082 for c in name) for name in names), default=0.0)
 
 
 def _bytes(sheet: Sheet, format: str) -> bytes:

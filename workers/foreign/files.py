@@ -31,6 +31,7 @@ _AS_SAFETENSORS = (
     "from safetensors.torch import save_file; save_file(model.state_dict(), 'weights.safetensors')"
 )
 _AS_NPZ = "numpy.savez('weights.npz', **{k: v.cpu().numpy() for k, v in model.state_dict().items()})"
+_WRITE = f"write it as safetensors ({_AS_SAFETENSORS}) or as .npz ({_AS_NPZ})"
 
 
 def named_arrays(weights: object) -> dict[str, Any]:
@@ -69,7 +70,8 @@ def sequences(given: object) -> NDArray[np.float64]:
     if isinstance(given, str | Path):
         path = Path(given)
         if _magic(path)[:6] != b"\x93NUMPY":
-            raise BadFile(f"{path}: not a .npy file: write the inputs (T, B, M) with numpy.save")
+            what = "not a .npy file" if path.stat().st_size else "the file is empty"
+            raise BadFile(f"{path}: {what}: write the inputs (T, B, M) with numpy.save")
         value = _load(path)
     if _is_whole(value):
         raise InvalidPoint(
@@ -99,7 +101,8 @@ def _from_file(path: Path) -> dict[str, Any]:
         raise BadFile(_pickle(path))
     if start[:6] == b"\x93NUMPY":
         raise BadFile(f"{path}: one array without a name: write arrays by name with numpy.savez")
-    raise BadFile(f"{path}: neither a .npz nor a safetensors file")
+    what = "neither a .npz nor a safetensors file" if start else "the file is empty"
+    raise BadFile(f"{path}: {what}: {_WRITE}")
 
 
 def _magic(path: Path) -> bytes:
@@ -124,15 +127,28 @@ def _from_zip(path: Path) -> dict[str, Any]:
 def _load(path: Path) -> Any:
     try:
         loaded = np.load(path, allow_pickle=False)
-        return {name: loaded[name] for name in loaded.files} if hasattr(loaded, "files") else loaded
+        return _members(path, loaded) if hasattr(loaded, "files") else loaded
     except ValueError as problem:
         if "pickle" in str(problem):
-            raise BadFile(
-                f"{path}: holds Python objects, which are pickled: write arrays of numbers"
-            ) from None
+            raise _objects(f"{path}:") from None
         raise BadFile(f"{path}: {problem}: write it again") from None
     except (EOFError, zipfile.BadZipFile) as problem:
         raise BadFile(f"{path}: not whole ({problem}): write it again") from None
+
+
+def _members(path: Path, archive: Any) -> dict[str, Any]:
+    """The arrays of a .npz by name."""
+    arrays = {}
+    for name in archive.files:
+        try:
+            arrays[name] = archive[name]
+        except ValueError as problem:
+            raise _objects(f"{path}: {name}") if "pickle" in str(problem) else problem from None
+    return arrays
+
+
+def _objects(what: str) -> BadFile:
+    return BadFile(f"{what} holds Python objects, which are pickled: write arrays of numbers")
 
 
 def _from_safetensors(path: Path) -> dict[str, Any]:
@@ -157,7 +173,4 @@ def _tensor(one: Mapping[str, Any]) -> Any:
 
 
 def _pickle(path: Path) -> str:
-    return (
-        f"{path}: a pickle, which could run anything when read; write it as safetensors ({_AS_SAFETENSORS}) "
-        f"or as .npz ({_AS_NPZ})"
-    )
+    return f"{path}: a pickle, which could run anything when read; {_WRITE}"

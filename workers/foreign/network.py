@@ -15,12 +15,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from ..errors import InvalidPoint
+from .. import cost
+from ..errors import InvalidPoint, TooLarge, nearest
 from ..kernel import numerics
-from ..measure import measure
+from ..measure import allowance, measure
 from ..points import PARAMETERS, Point
 from ..probes import DEFAULT_PROBES
 from ..stack import draw_inputs, make_cell, stack
+from ..tape import SEGMENT, advance
 from ..weights import read_out
 from .files import named_arrays, plain, sequences
 from .naming import Array, Block, Scheme, found, matrix, of_shape
@@ -66,6 +68,7 @@ def read_network(
     *,
     prefix: str | None = None,
     readout: str | None = None,
+    memory: int | None = None,
     **parameters: Any,
 ) -> list[Layer]:
     """The layers of a trained network, each ready for ``measure`` and ``trace``.
@@ -75,8 +78,9 @@ def read_network(
     ``inputs``: (T, B, M), (T, M) or a .npy file; without, they are drawn. ``readout``: the prefix of a linear layer
     (``fc`` for fc.weight (K, N) and fc.bias (K,)) through which the loss reads the last layer; without, V is drawn
     as for any point. Other parameters are a point's: activation, reset, leak, length, batch_size, loss_times, seed.
-    The list ends behind a layer whose state leaves the range: the next one has no inputs. Raises BadFile,
-    InvalidPoint.
+    ``memory``: bytes that this process may have, its imports included; without, half of what is free. The list
+    ends behind a layer whose state leaves the range: the next one has no inputs.
+    Raises BadFile, InvalidPoint, and TooLarge before anything is computed.
     """
     given = {name: value for name, value in parameters.items() if value is not None}
     named = named_arrays(weights)
@@ -88,6 +92,7 @@ def read_network(
         given |= {"length": x.shape[0], "batch_size": x.shape[1]}
     if heads[0]:
         given["output_size"] = len(heads[0]["V"])
+    _refuse_beyond_memory(network, given, memory)
     layers: list[Layer] = []
     for i, blocks in enumerate(network):
         here: list[Layer] = []
@@ -106,8 +111,12 @@ def read_network(
     return layers
 
 
-def measure_network(layers: Sequence[Layer], probes: Iterable[str] = DEFAULT_PROBES) -> pa.Table:
+def measure_network(
+    layers: Sequence[Layer], probes: Iterable[str] = DEFAULT_PROBES, memory: int | None = None
+) -> pa.Table:
     """One row a layer, as ``measure`` gives it, behind a column ``layer`` with its name.
+
+    ``memory``: bytes that this process may have, its layers and imports included; without, half of what is free.
 
     Null is what names a law by which nothing was drawn here: weights, recurrent_gain, gate_bias, gate_init and
     rho_min; input and input_scale where the inputs were not drawn. Raises InvalidPoint and TooLarge.
@@ -117,6 +126,7 @@ def measure_network(layers: Sequence[Layer], probes: Iterable[str] = DEFAULT_PRO
         [layer.parameters for layer in layers],
         [layer.inputs for layer in layers],
         probes,
+        None if memory is None else memory - cost.base_memory() - _held_by(layers),
     )
     for name in (*_LAWS, *_INPUT_LAWS):
         place, field = rows.schema.get_field_index(name), rows.schema.field(name)
@@ -126,25 +136,71 @@ def measure_network(layers: Sequence[Layer], probes: Iterable[str] = DEFAULT_PRO
     return rows.add_column(0, "layer", pa.array([layer.name for layer in layers]))
 
 
+def _held(arrays: Iterable[Array]) -> int:
+    """Bytes of arrays, those that are one counted once."""
+    return sum({id(array): array.nbytes for array in arrays}.values())
+
+
+def _held_by(layers: Iterable[Layer]) -> int:
+    return _held(array for layer in layers for array in (layer.inputs, *layer.parameters.values()))
+
+
+def _refuse_beyond_memory(network: Sequence[Blocks], given: Mapping[str, Any], memory: int | None) -> None:
+    """Raises TooLarge where the layers' inputs would not fit: they are held to the end, in float64.
+
+    The largest are twice more in memory while the layer above is driven: as a stack has them, and as hidden states.
+    """
+    points = [[_point(block, given) for block in blocks] for blocks in network]
+    columns = 8 * points[0][0].length * points[0][0].batch_size
+    widths = [columns * several[0].input_size * len(several) for several in points]
+    passing = max(
+        (
+            columns * (several[0].input_size + several[0].hidden_size * len(several))
+            for several in points[:-1]
+        ),
+        default=0,
+    )
+    arrays = 2 * _held(a for blocks in network for block in blocks for a in block.arrays.values())
+    need = sum(widths) + passing + arrays
+    have = allowance(None if memory is None else memory - cost.base_memory())
+    if need > have:
+        what = f"the {len(network)} layers" if len(network) > 1 else "the layer"
+        raise TooLarge(
+            f"the sequences that drive {what} at T = {points[0][0].length:,}, B = {points[0][0].batch_size:,} need "
+            f"about {need / 2**30:.2g} GiB, {max(have, 0) / 2**30:.2g} GiB may be used: give fewer or shorter "
+            "sequences, or raise memory"
+        )
+
+
 def _recognised(named: Mapping[str, Any], prefix: str | None, cell: str | None) -> list[Blocks]:
     """The network that a scheme finds in the names. Raises InvalidPoint where none does, or several are there."""
     kind = None if cell is None else PARAMETERS["cell"].check(cell)
-    for scheme in SCHEMES.values():
-        places = scheme.prefixes(named)
-        if prefix is not None:
-            places = [place for place in places if place.rstrip(".") == prefix.rstrip(".")]
-        if len(places) > 1:
-            shown = ", ".join(place or "(none)" for place in places)
-            raise InvalidPoint(
-                f"there are {len(places)} networks in these weights: give a prefix, one of {shown}"
-            )
-        if places:
-            return scheme.read(named, places[0], kind)
-    behind = "" if prefix is None else f" behind the prefix {prefix!r}"
-    looked_for = ", or ".join(scheme.looked_for for scheme in SCHEMES.values())
-    raise InvalidPoint(
-        f"there is no network{behind} in these weights: looked for {looked_for}; {found(named)}"
-    )
+    there = [(place, scheme) for scheme in SCHEMES.values() for place in scheme.prefixes(named)]
+    if not there:
+        looked_for = ", or ".join(scheme.looked_for for scheme in SCHEMES.values())
+        raise InvalidPoint(
+            f"there is no network in these weights: looked for {looked_for}; {found(named)}; those of another "
+            "framework have to be given one of these names and its order of gates"
+        )
+    chosen = there if prefix is None else _behind(there, prefix.rstrip("."))
+    if not chosen:
+        places = [place.rstrip(".") or "(none)" for place, _ in there]
+        raise InvalidPoint(
+            f"there is no network behind the prefix {prefix!r} in these weights: {nearest(prefix, places)}"
+        )
+    if len(chosen) > 1:
+        shown = ", ".join(place.rstrip(".") or "(none)" for place, _ in chosen)
+        raise InvalidPoint(
+            f"there are {len(chosen)} networks in these weights: give a prefix, one of {shown}"
+        )
+    place, scheme = chosen[0]
+    return scheme.read(named, place, kind)
+
+
+def _behind(there: Sequence[tuple[str, Scheme]], prefix: str) -> list[tuple[str, Scheme]]:
+    """Those with this very prefix; or else those whose prefix ends so, as behind ``module.`` or ``_orig_mod.``."""
+    same = [one for one in there if one[0].rstrip(".") == prefix]
+    return same or [one for one in there if prefix and one[0].rstrip(".").endswith(f".{prefix}")]
 
 
 def _heads(named: Mapping[str, Any], last: Blocks, readout: str | None) -> list[dict[str, Array]]:
@@ -157,8 +213,10 @@ def _heads(named: Mapping[str, Any], last: Blocks, readout: str | None) -> list[
         return [{"d": np.zeros(len(own["V"])), **own}]
     if readout is None:
         return [{} for _ in last]
-    where = readout.rstrip(".")
-    width = len(last) * N
+    where, width = readout.rstrip(".").removesuffix(".weight"), len(last) * N
+    behind = [name for name in named if name.endswith(f".{where}.weight")]
+    if f"{where}.weight" not in named and len(behind) == 1:
+        where = behind[0].removesuffix(".weight")
     if f"{where}.weight" not in named:
         raise InvalidPoint(f"there is no {where}.weight{_read_outs(named, width) or '; ' + found(named)}")
     V = matrix(named, f"{where}.weight", "is the read-out")
@@ -238,20 +296,16 @@ def _next_inputs(directions: Sequence[Layer]) -> Array:
 
 
 def _hidden(layer: Layer) -> Array:
-    """Hidden states (T, B, N) of a layer, a step at a time: no tape is kept."""
+    """Hidden states (T, B, N) of a layer, a segment at a time: no tape is kept. They have the bits of ``trace``."""
     point = layer.point
     with numerics():
         one = stack([point], [layer.parameters], [layer.inputs], point.steps_with_loss)
-        cell, w, G, drive = one.cell, one.weights, len(one.cell.gates), one.drive[0]
-        T, B, N = point.length, point.batch_size, point.hidden_size
-        hidden = np.empty((T, B, N), w.V.dtype)
-        before = np.zeros((cell.components, 1, B, N), w.V.dtype)
-        for k in range(T):
-            z, after = np.empty((G + cell.spare, 1, B, N), w.V.dtype), np.empty_like(before)
-            z[:G] = np.matmul(drive[k], w.W.swapaxes(-1, -2))
-            if w.b is not None:
-                z[:G] += w.b
-            cell.step(w, z, before, after)
-            hidden[k] = cell.read_out(after)[0]
-            before = after
-    return hidden.astype(np.float64)
+        cell, T, B, N = one.cell, point.length, point.batch_size, point.hidden_size
+        hidden = np.empty((T, B, N), one.weights.V.dtype)
+        state = np.zeros((cell.components, 1, B, N), one.weights.V.dtype)
+        for start in range(0, T, SEGMENT):
+            segment = advance(one, state, start, min(start + SEGMENT, T))
+            states = np.ascontiguousarray(segment.states[1:].transpose(1, 2, 0, 3, 4))
+            hidden[start : segment.stop] = cell.read_out(states)[0]
+            state = segment.states[-1]
+    return hidden.astype(np.float64, copy=False)

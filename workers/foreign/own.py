@@ -50,8 +50,9 @@ def _shapes(cell: str, N: int, M: int, K: int) -> dict[str, tuple[int, ...]]:
 
 
 def _prefixes(names: Iterable[str]) -> list[str]:
-    """There is one place for them: no prefix, where W is."""
-    return [""] if "W" in set(names) else []
+    """There is one place for them: no prefix, where W is and is not another module's own array beside an RNN."""
+    there = set(names)
+    return [""] if "W" in there and not any("weight_hh" in name for name in there) else []
 
 
 OWN = Scheme("longlag's own", "U, W, b, … (our own)", _prefixes, _read)
