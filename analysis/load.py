@@ -205,11 +205,12 @@ def from_client(client: Client, study: str, revision: int | None = None) -> Fram
         "length": frames.drawn["length"].unique().tolist(),
     }
     kinds = (*DRAWN_KINDS, "delta") if "all_pairs" in state.revision.probes else DRAWN_KINDS
-    curves = client.curves(study, revision, where={**where, "status": "ok"}, kind=kinds)
-    saturation = client.curves(study, revision, where=where, kind="saturation")
+    curves = client.curves(study, revision, where={**where, "status": "ok"}, kind=kinds, parameters=False)
+    saturation = client.curves(study, revision, where=where, kind="saturation", parameters=False)
 
     def read(kind: str) -> pd.DataFrame:
-        return client.curves(study, state.revision.revision, where={**where, "status": "ok"}, kind=kind)
+        known = {**where, "status": "ok"}
+        return client.curves(study, state.revision.revision, known, kind, parameters=False)
 
     lists = Lists([kind for kind in FURTHER if KINDS[kind].probe in state.revision.probes], read)
     whole = Frames.of(runs, curves, saturation, title=study, points=points, lists=lists)

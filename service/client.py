@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..workers.points import PARAMETERS
 from . import curves
 from .driver import OnProgress, drive, missing
 from .errors import InvalidStudy, JobConflict, NotFound
@@ -209,8 +210,11 @@ class Client:
         revision: int | None = None,
         where: Mapping[str, Any] | None = None,
         kind: str | Iterable[str] | None = None,
+        parameters: bool = True,
     ) -> pd.DataFrame:
         """Curves by lag in long form: point_id, kind, lag, ln_norm, q05, q50, q95, parameters.
+
+        ``parameters=False`` leaves the parameters out: of millions of rows that is most of the time and memory.
 
         ``kind``: some of delta, adjoint, bound, gate_product (default: all), natural logarithms relative to lag 0.
         Or one alone, with columns of its own between point_id and parameters: ``saturation`` (step, mean, ln_mean),
@@ -220,7 +224,7 @@ class Client:
         kinds = curves.kinds_of(kind)
         with self._index() as index:
             files = index.record_files(name, revision, where, curves.KINDS[kinds[0]].probe)
-        return curves.read(self.store, files, kinds)
+        return curves.read(self.store, files, kinds, tuple(PARAMETERS) if parameters else ())
 
     def sql(self, text: str, timeout: float = 30.0, max_rows: int = 100_000) -> pd.DataFrame:
         """The rows of one SELECT, which can only read: views ``runs`` and ``study_runs`` have the results.
