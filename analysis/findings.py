@@ -14,7 +14,7 @@ from .findings_grown import calibrated, gates, growth, with_length
 from .findings_kept import gate_times, one_curve, remembered, sensitive
 from .load import Frames, longest
 from .sentences import ENDS, MOST, at_headline, together
-from .text import between, fixed, lag_range, lags, listing, number, plural, power_of_ten, short
+from .text import between, fixed, lag_range, lags, listing, number, plural, power_of_ten, short, spread
 from .variants import GROUP, Variant, present
 
 _LN10 = np.log(10.0)
@@ -88,8 +88,7 @@ def looseness(frames: Frames) -> list[str]:
 
 def _gap(row: dict) -> str:
     gap, low, high = (fixed(row[f"bound_gap{end}"] / _LN10, 1) for end in ("", "_low", "_high"))
-    n = int(row["n_bound_gap"])
-    return f"{gap} decades" + (" (n = 1)" if n == 1 else "" if low == "–" else f" [{low}, {high}]")
+    return f"{gap} decades{spread(low, high, int(row['n_bound_gap']))}"
 
 
 def realised(frames: Frames) -> list[str]:

@@ -10,7 +10,7 @@ from . import decay, gradient_growth, phase
 from .load import Frames, longest
 from .sentences import MOST, at_headline, together
 from .statistics import mean_interval
-from .text import decades_between, fixed, listing, power_of_ten, short
+from .text import fixed, listing, power_of_ten, short, spread
 from .variants import GROUP, Variant, present
 
 _LN10 = np.log(10.0)
@@ -42,8 +42,8 @@ def growth(frames: Frames) -> list[str]:
 
 def _growth(variant: Variant, rows: pd.DataFrame) -> str:
     top = rows.iloc[int(rows["decades"].to_numpy().argmax())].to_dict()
-    low, high, n = top["decades_low"], top["decades_high"], int(top["n"])
-    interval = decades_between(low * _LN10, high * _LN10, n)
+    low, high = (power_of_ten(top[end] * _LN10) for end in ("decades_low", "decades_high"))
+    interval = spread(low, high, int(top["n"]))
     size = f"up to {power_of_ten(top['decades'] * _LN10)} times{interval} at γ = {short(top['gamma'])}"
     return f"the {variant.noun} from γ = {short(rows['gamma'].min())} ({size})"
 
@@ -83,8 +83,7 @@ def _against_gates(row: dict) -> str:
         return f"just the product of its gates ({both})"
     if more < 0:
         low, high = -high, -low
-    interval = "" if np.isnan(low) else f" [{fixed(low, 1)}, {fixed(high, 1)}]"
-    interval = " (n = 1)" if row["n"] == 1 else interval
+    interval = spread(fixed(low, 1), fixed(high, 1), int(row["n"]))
     side = "more" if more > 0 else "less"
     return f"{fixed(abs(more), 1)} decades{interval} {side} than the product of its gates ({both})"
 
@@ -103,8 +102,7 @@ def with_length(frames: Frames) -> list[str]:
 
 
 def _exponent(row: dict) -> str:
-    interval = "" if np.isnan(row["low"]) else f" [{fixed(row['low'], 2)}, {fixed(row['high'], 2)}]"
-    return fixed(row["mean"], 2) + (" (n = 1)" if row["n"] == 1 else interval)
+    return fixed(row["mean"], 2) + spread(fixed(row["low"], 2), fixed(row["high"], 2), int(row["n"]))
 
 
 def calibrated(frames: Frames) -> list[str]:
@@ -119,5 +117,4 @@ def calibrated(frames: Frames) -> list[str]:
 
 def _nominal(row: dict) -> str:
     low, high = row["gamma_nominal_low"], row["gamma_nominal_high"]
-    interval = "" if np.isnan(low) else f" [{fixed(low, 3)}, {fixed(high, 3)}]"
-    return fixed(row["gamma_nominal"], 3) + (" (n = 1)" if row["n_gamma_nominal"] == 1 else interval)
+    return fixed(row["gamma_nominal"], 3) + spread(fixed(low, 3), fixed(high, 3), int(row["n_gamma_nominal"]))

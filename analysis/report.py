@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from markupsafe import Markup, escape
@@ -38,6 +38,7 @@ from . import (
     sensitivity,
     singular_values,
     truncation,
+    verification,
 )
 from .command import arguments, on_study
 from .figures import FIGURES, Figure
@@ -222,6 +223,8 @@ def report_of(frames: Frames, *, study: str | None = None, description: str = ""
     sections[0] = replace(sections[0], absent=absent)
     if len(tables["compare"]):
         sections.append(_compare(frames, tables["compare"]))
+    if frames.scorecard:
+        sections.append(_verification(frames.scorecard))
     return Report(frames, sections, findings(frames), tables, study, description or frames.description)
 
 
@@ -261,6 +264,17 @@ def _compare(frames: Frames, table: pd.DataFrame) -> Section:
         caption=caption,
         tables=[comparisons(compare.headline(frames, table))],
         more=[comparisons(compare.longest_only(table))],
+    )
+
+
+def _verification(scorecard: Mapping[str, Any]) -> Section:
+    return Section(
+        "verification",
+        "Why to believe these numbers",
+        "Does the engine of this installation meet what is known in closed form?",
+        caption=verification.caption(scorecard),
+        tables=[verification.by_subject(scorecard)],
+        more=[verification.every(scorecard)],
     )
 
 

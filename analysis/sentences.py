@@ -37,7 +37,9 @@ def few(said: list[Said], sizes: Sequence[float]) -> tuple[list[Said], str]:
     if len(said) <= 2 * ENDS or (len(said) <= MOST and length <= LONGEST):
         return said, ""
     if min(sizes) == max(sizes):
-        return said[: 2 * ENDS], f"So it is for the other {len(said) - 2 * ENDS} variants."
+        same = len({text for _, _, text in said}) == 1
+        others = f"the other {len(said) - 2 * ENDS} variants"
+        return said[: 2 * ENDS], f"So it is for {others}." if same else f"The table has {others}."
     order = sorted(range(len(said)), key=lambda i: sizes[i])
     kept = [said[i] for i in (*order[:ENDS], *order[-ENDS:])]
     return kept, f"These are the least and the most of {len(said)} variants; the table has all."

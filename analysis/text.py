@@ -70,11 +70,11 @@ def between(low: float, high: float, n: int, digits: int = 2) -> str:
     return f" [{number(low, digits)}, {number(high, digits)}]"
 
 
-def decades_between(low: float, high: float, n: int) -> str:
-    """`` [10^6.1, 10^12.8]`` behind a number that is exp of the mean, of natural logarithms."""
+def spread(low: str, high: str, n: int) -> str:
+    """`` [low, high]`` of texts behind a mean; nothing where the seeds are alike, `` (n = 1)`` for one seed."""
     if n == 1:
         return " (n = 1)"
-    return "" if math.isnan(low) or math.isnan(high) else f" [{power_of_ten(low)}, {power_of_ten(high)}]"
+    return "" if "–" in (low, high) or low == high else f" [{low}, {high}]"
 
 
 def horizon(kind: str, centre: float, low: float, high: float, n: int, censored: int, limit: float) -> str:
