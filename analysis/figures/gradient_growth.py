@@ -66,6 +66,7 @@ def _draw(axes: Axes, frames: Frames, chosen: dict[str, float]) -> None:
         handles.append(Line2D([], [], color=INK, linestyle=line, linewidth=1.1, label=name))
     steps_axis(axes, last, "length T (steps)")
     axes.set_xlim(first / 1.15, last * 1.15)
+    axes.set_xticks(lengths := sorted(drawn["length"].unique()), [f"{T:,}" for T in lengths])
     decades(axes)
     axes.set_ylabel("‖∂L/∂W‖ / √(2L)")
     key_above(axes, handles)
@@ -90,8 +91,8 @@ def _more(frames: Frames) -> list[Table]:
 
 GRADIENT_GROWTH = Figure(
     "gradient_growth",
-    "What a constant error adds up to",
-    "How does the gradient grow with the length of the sequence?",
+    "The gradient of longer sequences",
+    "How does the gradient grow with the length, where the error does not vanish and where it does?",
     _missing,
     _panels,
     _caption,
