@@ -418,7 +418,7 @@ def verify(
     """Grade the numerics of this installation.
 
     What has a closed form, or can be computed by another road, is measured and compared. Exit code 1 where a
-    check fails.
+    check fails. Where there is a store, its reports show the scorecard from then on.
     """
     import time
 
@@ -430,6 +430,8 @@ def verify(
     for number, (name, entry) in enumerate(chosen.items(), start=1):
         with given.screen.busy(f"{number} of {len(chosen)}: {name}"):
             found.append(checks.check(name, entry))
+    if not slow:
+        given.client().keep_scorecard(found)
     given.screen.result(*pages.scorecard(found, json))
     failed = sum(not check.passed for check in found)
     if not json:

@@ -17,7 +17,7 @@ import pandas as pd
 from .command import run
 from .load import Frames, longest, once
 from .statistics import finite, ln, mean_interval
-from .text import between, exact, fixed, number
+from .text import between, fixed, number, short
 from .variants import GROUP
 
 _RATES = {"mean": "decay_rate", "low": "decay_rate_low", "high": "decay_rate_high"}
@@ -171,7 +171,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
             {
                 "cell variant": r["level"],
                 "against": r["reference"],
-                "γ": exact(r["gamma"]),
+                "γ": short(r["gamma"]),
                 "T": r["length"],
                 "decay rate": rate_text(r),
                 "1 % horizon": ratio_text(r),

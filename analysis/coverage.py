@@ -12,7 +12,7 @@ import pandas as pd
 from .command import run
 from .load import Frames, once
 from .phase import STATUSES, counted
-from .text import exact
+from .text import short
 
 
 @once
@@ -53,7 +53,7 @@ def details(frames: Frames, most: int = 8) -> pd.DataFrame:
             "variant": variant,
             "status": status,
             "points": len(part),
-            "gammas": ", ".join(exact(g) for g in sorted(part["gamma"].unique())),
+            "gammas": ", ".join(short(g) for g in sorted(part["gamma"].unique())),
             "lengths": ", ".join(str(v) for v in sorted(part["length"].unique())),
             "example": next((str(d) for d in part["status_detail"] if isinstance(d, str)), ""),
         }
@@ -65,7 +65,7 @@ def details(frames: Frames, most: int = 8) -> pd.DataFrame:
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """The table as text, for people."""
     spans = [
-        exact(low) if low == high else f"{exact(low)} … {exact(high)}"
+        short(low) if low == high else f"{short(low)} … {short(high)}"
         for low, high in zip(table["gamma_from"], table["gamma_to"], strict=True)
     ]
     columns = {

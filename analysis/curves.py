@@ -13,7 +13,7 @@ import pandas as pd
 from .command import run
 from .load import DRAWN_KINDS, Frames, once
 from .statistics import mean_interval
-from .text import exact, power_of_ten
+from .text import power_of_ten, short
 from .variants import GROUP
 
 _KEYS = [*GROUP, "lag"]
@@ -44,7 +44,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "cell variant": r["variant"],
-                "γ": exact(r["gamma"]),
+                "γ": short(r["gamma"]),
                 "T": r["length"],
                 "lag": int(r["lag"]),
                 "left": power_of_ten(r["adjoint"]),

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from . import compare, coverage, decay, horizon, phase, saturation
+from . import compare, coverage, decay, horizon, saturation
 from .findings_further import chaos, four, squeezed, wide, windows
+from .findings_grown import calibrated, gates, growth, with_length
 from .findings_kept import gate_times, one_curve, remembered, sensitive
 from .load import Frames, longest
 from .sentences import ENDS, MOST, at_headline, together
-from .text import between, exact, fixed, lag_range, lags, listing, number, plural, power_of_ten
+from .text import between, fixed, lag_range, lags, listing, number, plural, power_of_ten, short, spread
 from .variants import GROUP, Variant, present
 
 _LN10 = np.log(10.0)
@@ -72,7 +73,7 @@ def looseness(frames: Frames) -> list[str]:
         (
             variant,
             gamma,
-            f"{fixed(row['bound_gap'] / _LN10, 1)} decades ({power_of_ten(row['ln_ratio_end'])} is left)",
+            f"{_gap(row)} ({power_of_ten(row['ln_ratio_end'])} is left)",
         )
         for variant, gamma, row in loose
     ]
@@ -83,6 +84,11 @@ def looseness(frames: Frames) -> list[str]:
         texts += together(said, [row["bound_gap"] for _, _, row in loose], verb, "by ")
     meets = ("meets its bound exactly", "meet their bounds exactly")
     return texts + together([(v, g, "") for v, g, _ in met], [0.0] * len(met), meets, "")
+
+
+def _gap(row: dict) -> str:
+    gap, low, high = (fixed(row[f"bound_gap{end}"] / _LN10, 1) for end in ("", "_low", "_high"))
+    return f"{gap} decades{spread(low, high, int(row['n_bound_gap']))}"
 
 
 def realised(frames: Frames) -> list[str]:
@@ -97,7 +103,7 @@ def realised(frames: Frames) -> list[str]:
     texts = together(said, [row["gamma_realised"] for _, _, row in off], verb, "one of ")
     crossings: dict[str, list[str]] = {}
     for variant, _, _ in rows if len(rows) <= MOST else ():
-        if not variant.gated and (where := _crossing(table, variant)):
+        if not variant.gated and variant.gamma_kind != "realised" and (where := _crossing(table, variant)):
             crossings.setdefault(where, []).append(f"the {variant.noun}")
     parts = [f"{where} in {listing(nouns)}" for where, nouns in crossings.items()]
     if parts:
@@ -118,74 +124,11 @@ def _crossing(table: pd.DataFrame, variant: Variant) -> str:
         return ""
     up = np.flatnonzero((value[:-1] < 1) & (value[1:] >= 1))
     if len(up):
-        return f"reached between γ = {exact(gamma[up[0]])} and {exact(gamma[up[0] + 1])}"
+        return f"reached between γ = {short(gamma[up[0]])} and {short(gamma[up[0] + 1])}"
     if (value < 1).all():
         best = int(value.argmax())
-        return f"out of reach (at most {fixed(value[best], 3)}, at γ = {exact(gamma[best])})"
+        return f"not reached in this study (at most {fixed(value[best], 3)}, at γ = {short(gamma[best])})"
     return ""
-
-
-def gates(frames: Frames) -> list[str]:
-    """The product of the gates is not the gradient."""
-    table = frames.curves[
-        frames.curves["kind"].isin(("adjoint", "gate_product")) & (frames.curves["status"] == "ok")
-    ]
-    table = longest(table)
-    if table.empty:
-        return []
-    last = table[table["lag"] == table.groupby("point_id", observed=True)["lag"].transform("max")]
-    means = last.groupby([*GROUP, "kind"], observed=True)["ln_norm"].mean().unstack("kind").reset_index()
-    if "gate_product" not in means:
-        return []
-    rows = at_headline(frames, means[means["gate_product"].notna() & means["adjoint"].notna()])
-    rows = [r for r in rows if r[0].gated]
-    if not rows:
-        return []
-    lag = int(max(row["length"] for _, _, row in rows)) - 1
-    said = [(variant, gamma, _against_gates(row)) for variant, gamma, row in rows]
-    sizes = [row["adjoint"] - row["gate_product"] for _, _, row in rows]
-    return together(said, sizes, (f"carries, at lag {lag:,}, ", f"carry, at lag {lag:,}, "), "carries ")
-
-
-def _against_gates(row: dict) -> str:
-    more = (row["adjoint"] - row["gate_product"]) / _LN10
-    size = (
-        f"{fixed(abs(more), 1)} decades {'more' if more > 0 else 'less'} than"
-        if abs(more) >= 0.05
-        else "just"
-    )
-    both = f"{power_of_ten(row['adjoint'])} against {power_of_ten(row['gate_product'])}"
-    return f"{size} the product of its gates ({both})"
-
-
-def growth(frames: Frames) -> list[str]:
-    """From which γ on the error explodes."""
-    if not frames.has("ln_ratio_end"):
-        return []
-    table = longest(phase.table(frames))
-    grows = table[table["decades"] > 0.3]
-    if table["decades"].notna().any() and grows.empty:
-        return ["Over the longest sequences the error grows nowhere in this study."]
-    sure = grows[~(grows["decades_low"] <= 0)]
-    open_ = [f"the {frames.variants[v].noun}" for v in present(grows) if v not in present(sure)]
-    texts = []
-    parts = [
-        _growth(frames.variants[label], sure[sure["variant"] == label]) for label in present(sure)[:MOST]
-    ]
-    if parts:
-        texts.append(f"Over the longest sequences the error grows in {listing(parts)}.")
-    if open_:
-        texts.append(
-            f"In {listing(open_[:MOST])} it grows in the mean at some γ, but the interval over seeds "
-            "includes shrinking."
-        )
-    return texts
-
-
-def _growth(variant: Variant, rows: pd.DataFrame) -> str:
-    top = rows.iloc[int(rows["decades"].to_numpy().argmax())]
-    size = f"up to {power_of_ten(top['decades'] * _LN10)} times at γ = {exact(top['gamma'])}"
-    return f"the {variant.noun} from γ = {exact(rows['gamma'].min())} ({size})"
 
 
 def closing(frames: Frames) -> list[str]:
@@ -223,20 +166,19 @@ def changes(frames: Frames) -> list[str]:
         rows = [
             r for r in part.to_dict("records") if r["horizon_kind"] in ("ratio", "more than", "less than")
         ]
-        if not rows:
-            continue
-        alike: dict[str, list[str]] = {}
-        sizes = [row["horizon_ratio"] for row in rows]
-        order = sorted(range(len(rows)), key=lambda i: sizes[i])
+        noun = frames.variants[str(reference)].noun
+        order = sorted(range(len(rows)), key=lambda i: rows[i]["horizon_ratio"])
         kept = sorted({*order[:ENDS], *order[-ENDS:]}) if len(rows) > MOST else range(len(rows))
+        at: dict[float, dict[str, list[str]]] = {}
         for row in (rows[i] for i in kept):
+            alike = at.setdefault(float(row["gamma"]), {})
             alike.setdefault(_times(row), []).append(f"the {frames.variants[str(row['level'])].noun}")
-        parts = [f"{text} in {listing(nouns)}" for text, nouns in alike.items()]
-        texts.append(
-            f"Seed by seed at γ = {exact(rows[0]['gamma'])}, and against the "
-            f"{frames.variants[str(reference)].noun}, the "
-            f"gradient reaches {listing(parts)}."
-        )
+        for gamma, alike in at.items():
+            parts = [f"{text} in {listing(nouns)}" for text, nouns in alike.items()]
+            texts.append(
+                f"Seed by seed at γ = {short(gamma)}, and against the {noun}, the gradient reaches "
+                f"{listing(parts)}."
+            )
     return texts
 
 
@@ -286,6 +228,7 @@ FINDINGS: tuple[tuple[str, str, Callable[[Frames], list[str]]], ...] = (
     ("What a change does", "compare", changes),
     ("The bound", "bound_gap", looseness),
     ("Realised γ", "gammas", realised),
+    ("Calibration", "gammas", calibrated),
     ("Path and Lyapunov γ", "gammas", four),
     ("Mean field", "mean_field", wide),
     ("Growth", "phase_map", growth),
@@ -293,6 +236,7 @@ FINDINGS: tuple[tuple[str, str, Callable[[Frames], list[str]]], ...] = (
     ("Directions", "singular_values", squeezed),
     ("Truncation", "truncation", windows),
     ("Gates", "lag_curves", gates),
+    ("Length", "gradient_growth", with_length),
     ("Capacity", "saturation", closing),
     ("One curve", "all_pairs", one_curve),
     ("Gate times", "gates", gate_times),

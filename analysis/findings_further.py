@@ -9,7 +9,7 @@ from . import decay, lyapunov, mean_field, singular_values, truncation
 from .load import Frames, longest
 from .mean_field import with_interval
 from .sentences import MOST, at_headline, together
-from .text import between, exact, fixed, listing, number
+from .text import between, fixed, listing, number, short
 from .variants import present
 
 _FOUR = {"gamma_path": "path", "gamma_lyapunov": "Lyapunov", "gamma_realised": "realised"}
@@ -102,8 +102,8 @@ def chaos(frames: Frames) -> list[str]:
         top = part.iloc[-1].to_dict()
         variant = frames.variants[label]
         parts.append(
-            f"the {variant.noun} from γ = {exact(part['gamma'].min())} (λ_1 = {lyapunov.exponent_text(top)} and a "
-            f"Kaplan–Yorke dimension of {lyapunov.dimension_text(top)} at γ = {exact(top['gamma'])})"
+            f"the {variant.noun} from γ = {short(part['gamma'].min())} (λ_1 = {lyapunov.exponent_text(top)} and a "
+            f"Kaplan–Yorke dimension of {lyapunov.dimension_text(top)} at γ = {short(top['gamma'])})"
         )
     texts = [f"The largest Lyapunov exponent is positive in {listing(parts)}."] if parts else []
     if open_:
@@ -145,7 +145,7 @@ def windows(frames: Frames) -> list[str]:
     said = [(v, g, _window(row)) for v, g, row in rows]
     sizes = [row["truncation_90"] for _, _, row in rows]
     verb = ("needs for nine tenths of its gradient ", "need for nine tenths of their gradients ")
-    return together(said, sizes, verb, "needs ")
+    return together(said, sizes, verb, ("needs ", "need "))
 
 
 def _window(row: dict) -> str:

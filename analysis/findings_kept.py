@@ -7,7 +7,7 @@ import numpy as np
 from . import gates, memory, pairs, sensitivity
 from .load import Frames, longest
 from .sentences import Said, at_headline, few, together
-from .text import between, exact, fixed, listing, number, power_of_ten
+from .text import between, fixed, listing, number, power_of_ten, short
 from .variants import Variant
 
 _LN10 = np.log(10.0)
@@ -97,7 +97,7 @@ def sensitive(frames: Frames) -> list[str]:
     for variant, _, text in kept:
         parts.setdefault(spans[variant.label], []).append(f"{text} in the {variant.noun}")
     texts = [
-        f"From γ = {exact(low)} to {exact(high)}, seed by seed, E(∂h/∂θ)² changes by {listing(several)}."
+        f"From γ = {short(low)} to {short(high)}, seed by seed, E(∂h/∂θ)² changes by {listing(several)}."
         for (low, high), several in parts.items()
     ]
     return texts + ([remark] if remark else [])

@@ -14,7 +14,7 @@ import pandas as pd
 from .command import run
 from .load import Frames, once
 from .statistics import ln, mean_interval
-from .text import between, exact, fixed, number
+from .text import between, fixed, number, short
 from .variants import GROUP
 
 GATES = {"i": "input", "f": "forget", "o": "output", "k": "keep", "r": "reset"}
@@ -70,7 +70,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "cell variant": r["variant"],
-                "γ": exact(r["gamma"]),
+                "γ": short(r["gamma"]),
                 "T": r["length"],
                 "nominal": number(r["nominal"], 3),
                 "median": time_text(r),

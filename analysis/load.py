@@ -90,6 +90,8 @@ class Frames:
     """The lists of further probes as they were loaded; read them by ``long``."""
     title: str = "longlag"
     description: str = ""
+    scorecard: Mapping[str, Any] | None = None
+    """What ``verify`` has found last on the store of these frames; see ``Client.scorecard``."""
     computed: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
     """Tables by the function that made them; see ``once``. Nobody writes into a table."""
 
@@ -205,15 +207,16 @@ def from_client(client: Client, study: str, revision: int | None = None) -> Fram
         "length": frames.drawn["length"].unique().tolist(),
     }
     kinds = (*DRAWN_KINDS, "delta") if "all_pairs" in state.revision.probes else DRAWN_KINDS
-    curves = client.curves(study, revision, where={**where, "status": "ok"}, kind=kinds)
-    saturation = client.curves(study, revision, where=where, kind="saturation")
+    curves = client.curves(study, revision, where={**where, "status": "ok"}, kind=kinds, parameters=False)
+    saturation = client.curves(study, revision, where=where, kind="saturation", parameters=False)
 
     def read(kind: str) -> pd.DataFrame:
-        return client.curves(study, state.revision.revision, where={**where, "status": "ok"}, kind=kind)
+        known = {**where, "status": "ok"}
+        return client.curves(study, state.revision.revision, known, kind, parameters=False)
 
     lists = Lists([kind for kind in FURTHER if KINDS[kind].probe in state.revision.probes], read)
     whole = Frames.of(runs, curves, saturation, title=study, points=points, lists=lists)
-    return replace(whole, description=state.study.description)
+    return replace(whole, description=state.study.description, scorecard=client.scorecard())
 
 
 # -- from rows that a worker measured ----------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pandas as pd
 from .command import run
 from .load import Frames, longest, once
 from .statistics import ln, mean_interval
-from .text import between, exact, number
+from .text import between, number, short
 from .variants import GROUP
 
 
@@ -58,7 +58,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "cell variant": r["variant"],
-                "γ": exact(r["gamma"]),
+                "γ": short(r["gamma"]),
                 "T": r["length"],
                 "largest exponent": exponent_text(r),
                 "Kaplan–Yorke dimension": dimension_text(r),

@@ -19,7 +19,7 @@ from ..workers.theory import critical_gain, fixed_point, mean_field
 from .command import run
 from .load import Frames, longest, once
 from .statistics import geometric_interval, ln, mean_interval
-from .text import exact, fixed, lag_range
+from .text import fixed, lag_range, short
 from .variants import GROUP
 
 Floats = NDArray[np.float64]
@@ -121,7 +121,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "cell variant": r["variant"],
-                "γ": exact(r["gamma"]),
+                "γ": short(r["gamma"]),
                 "T": r["length"],
                 "mean field": with_interval(r, "gamma_mean_field"),
                 "realised γ": with_interval(r, "gamma_realised"),

@@ -13,7 +13,7 @@ import pandas as pd
 from .command import run
 from .load import Frames, once
 from .statistics import mean_interval
-from .text import between, exact, number
+from .text import between, number, short
 from .variants import GROUP
 
 
@@ -59,10 +59,10 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "cell variant": r["variant"],
-                "γ": exact(r["gamma"]),
+                "γ": short(r["gamma"]),
                 "T": r["length"],
                 "memory capacity": capacity_text(r),
-                "of N": number(r["units"], 3),
+                "of N": f"{r['units']:.0f}",
                 "uncorrected": number(r["raw"], 3),
                 "rank": number(r["rank"], 3),
                 "by chance a lag": number(r["bias"]),

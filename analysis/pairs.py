@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .command import run
 from .load import Frames, once
 from .statistics import mean_interval
-from .text import exact, number, power_of_ten
+from .text import number, power_of_ten, short
 from .variants import GROUP, headline_gamma, present
 
 _KEYS = [*GROUP, "lag"]
@@ -89,7 +89,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "cell variant": r["variant"],
-                "γ": exact(r["gamma"]),
+                "γ": short(r["gamma"]),
                 "lag": int(r["lag"]),
                 "all t": power_of_ten(r["mean"]),
                 "5 … 95 %": f"{power_of_ten(r['q05'])} … {power_of_ten(r['q95'])}",

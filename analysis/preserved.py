@@ -14,7 +14,7 @@ import pandas as pd
 from .command import run
 from .load import Frames, once
 from .statistics import finite, ln, mean_interval
-from .text import between, exact, number
+from .text import between, number, short
 from .variants import GROUP
 
 FORMS = ("omega", "omega_squared_form")
@@ -62,7 +62,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "cell variant": r["variant"],
-                "γ": exact(r["gamma"]),
+                "γ": short(r["gamma"]),
                 "T": r["length"],
                 "Ω": omega_text(r),
                 "Ω of squared norms": omega_text(r, "omega_squared_form"),

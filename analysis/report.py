@@ -10,10 +10,10 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from markupsafe import Markup, escape
@@ -24,6 +24,7 @@ from . import (
     curves,
     decay,
     gates,
+    gradient_growth,
     horizon,
     lyapunov,
     mean_field,
@@ -37,6 +38,7 @@ from . import (
     sensitivity,
     singular_values,
     truncation,
+    verification,
 )
 from .command import arguments, on_study
 from .figures import FIGURES, Figure
@@ -44,10 +46,7 @@ from .figures.sheet import picture
 from .findings import Finding, findings
 from .load import Frames, from_client
 from .tables import Table, comparisons, counts, horizons, lengths, reasons
-from .text import exact, plural
-
-if TYPE_CHECKING:
-    pass
+from .text import plural, short
 
 if TYPE_CHECKING:
     from ..service.client import Client
@@ -94,6 +93,10 @@ MORE_TABLES: dict[str, tuple[str, Callable[[Frames], pd.DataFrame]]] = {
         "mean squares of the state and of its derivative, in natural logarithms",
         sensitivity.table,
     ),
+    "gradient_growth": (
+        "gradient of the input weights for an error of one, by length, in natural logarithms",
+        gradient_growth.table,
+    ),
     "seeds": ("averages over seeds at the end of the curve, in natural logarithms", seeds.table),
 }
 """CSV files of probes that are measured by request: written where they have rows."""
@@ -121,6 +124,8 @@ class Section:
     tables: list[Table] = field(default_factory=list)
     more: list[Table] = field(default_factory=list)
     missing: str | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Titles of usual sections that this report cannot have, and why."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,12 @@ class Report:
         about = {name: text for name, (text, _) in {**TABLES, **MORE_TABLES}.items()}
         files = [(name, about[name], len(table)) for name, table in self.tables.items()]
         return here.get_template(TEMPLATE).render(
-            report=self, facts=facts(self.frames), files=files, folder=folder, written=datetime.now(UTC)
+            report=self,
+            shown={s.name for s in self.sections},
+            facts=facts(self.frames),
+            files=files,
+            folder=folder,
+            written=datetime.now(UTC),
         )
 
     def write(self, path: str | Path = "report.html") -> Path:
@@ -200,16 +210,21 @@ def report_of(frames: Frames, *, study: str | None = None, description: str = ""
     more = {name: compute(frames) for name, (_, compute) in MORE_TABLES.items()}
     tables |= {name: table for name, table in more.items() if len(table)}
     sections = [_coverage(frames, tables["coverage"])]
+    absent = {}
     for figure in FIGURES.values():
         section = _section(frames, figure)
-        if section.missing and figure.optional:
+        if section.missing:
+            absent |= {} if figure.optional else {figure.title: section.missing}
             continue
         if figure.name == "horizons" and section.missing is None:
             section.tables.append(horizons(frames, tables["horizon"], tables["decay"]))
             section.more.append(lengths(tables["horizon"]))
         sections.append(section)
+    sections[0] = replace(sections[0], absent=absent)
     if len(tables["compare"]):
         sections.append(_compare(frames, tables["compare"]))
+    if frames.scorecard:
+        sections.append(_verification(frames.scorecard))
     return Report(frames, sections, findings(frames), tables, study, description or frames.description)
 
 
@@ -252,10 +267,21 @@ def _compare(frames: Frames, table: pd.DataFrame) -> Section:
     )
 
 
+def _verification(scorecard: Mapping[str, Any]) -> Section:
+    return Section(
+        "verification",
+        "Why to believe these numbers",
+        "Does the engine of this installation meet what is known in closed form?",
+        caption=verification.caption(scorecard),
+        tables=[verification.by_subject(scorecard)],
+        more=[verification.every(scorecard)],
+    )
+
+
 def powers(text: str) -> Markup:
     """``10^−48.4`` and ``γ^ℓ`` with their exponents raised, ``σ_1`` and ``J_{t−1}`` with their indices lowered."""
     raised = re.sub(r"\^([−\d.,]*[\dℓ])", r"<sup>\1</sup>", str(escape(text)))
-    return Markup(re.sub(r"(?<!\w)([σλJg])_(?:\{([^}]*)\}|(\w))(?!\w)", r"\1<sub>\2\3</sub>", raised))
+    return Markup(re.sub(r"(?<!\w)([σλγJg])_(?:\{([^}]*)\}|(\w))(?!\w)", r"\1<sub>\2\3</sub>", raised))
 
 
 def facts(frames: Frames) -> list[str]:
@@ -265,7 +291,7 @@ def facts(frames: Frames) -> list[str]:
     parts = [plural(len(runs), "point"), plural(len(frames.variants), "cell variant")]
     if len(gammas):
         low, high = gammas.min(), gammas.max()
-        parts.append(f"γ = {exact(low)}" if low == high else f"γ from {exact(low)} to {exact(high)}")
+        parts.append(f"γ = {short(low)}" if low == high else f"γ from {short(low)} to {short(high)}")
     if len(lengths_):
         shown = [f"{v:,}" for v in lengths_]
         parts.append(f"T = {', '.join(shown if len(shown) < 7 else [*shown[:3], '…', shown[-1]])}")

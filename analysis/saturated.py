@@ -13,7 +13,7 @@ import pandas as pd
 from .command import run
 from .load import Frames, once
 from .statistics import mean_interval
-from .text import between, exact, fixed, number
+from .text import between, fixed, number, short
 from .variants import GROUP
 
 LIMITS = {"below_05": 0.05, "below_25": 0.25}
@@ -49,7 +49,7 @@ def dead_shown(table: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "cell variant": r["variant"],
-                "γ": exact(r["gamma"]),
+                "γ": short(r["gamma"]),
                 "T": r["length"],
                 "dead units": number(r["dead"], 3) + between(r["low"], r["high"], int(r["n"]), 3),
                 "seeds": r["n"],
@@ -67,7 +67,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "cell variant": r["variant"],
-                "γ": exact(r["gamma"]),
+                "γ": short(r["gamma"]),
                 "t": int(r["step"]),
                 **{f"f' < {limit} γ_f": fixed(r[name], 3) for name, limit in LIMITS.items()},
                 "seeds": r["n"],

@@ -28,7 +28,7 @@ from ..workers.activations import ACTIVATIONS
 from .command import run
 from .load import Frames, longest, once
 from .statistics import mean_interval
-from .text import exact, number
+from .text import number, short
 from .variants import GROUP
 
 Float = NDArray[np.float64]
@@ -193,7 +193,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "cell variant": r["variant"],
-                "γ": exact(r["gamma"]),
+                "γ": short(r["gamma"]),
                 "t": int(r["step"]),
                 "mean f'": number(r["mean"], 3),
                 "guide": number(r["guide"], 3),

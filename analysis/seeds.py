@@ -14,7 +14,7 @@ import pandas as pd
 from .command import run
 from .load import Frames, once
 from .statistics import finite
-from .text import exact, fixed, power_of_ten
+from .text import fixed, power_of_ten, short
 from .variants import headline_gamma, present
 
 LEAST = 5
@@ -79,7 +79,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "cell variant": r["variant"],
-                "γ": exact(r["gamma"]),
+                "γ": short(r["gamma"]),
                 "T": r["length"],
                 "geometric mean": power_of_ten(r["geometric"]),
                 "median": power_of_ten(r["median"]),

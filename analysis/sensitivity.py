@@ -14,7 +14,7 @@ import pandas as pd
 from .command import run
 from .load import Frames
 from .statistics import finite, mean_interval
-from .text import exact, power_of_ten
+from .text import power_of_ten, short
 from .variants import GROUP
 
 MEASURES = {"hidden": "ln_hidden_square", "sensitivity": "ln_sensitivity_square"}
@@ -53,7 +53,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "cell variant": r["variant"],
-                "γ": exact(r["gamma"]),
+                "γ": short(r["gamma"]),
                 "T": r["length"],
                 "E h²": power_text(r, "hidden"),
                 "E(∂h/∂θ)²": power_text(r, "sensitivity"),

@@ -10,8 +10,9 @@ from .load import Frames, longest
 from .text import listing
 from .variants import Variant
 
-MOST, ENDS = 8, 2
-"""So many variants are all named; of more, so many at either end. The tables have them all."""
+MOST, ENDS, LONGEST = 8, 2, 720
+"""So many variants, and in so many characters, are all named; of more, so many at either end. The tables have them
+all."""
 Said = tuple[Variant, float, str]
 """A variant, the γ at which something is said of it, and what."""
 
@@ -32,21 +33,26 @@ def at_headline(frames: Frames, table: pd.DataFrame) -> list[tuple[Variant, floa
 
 def few(said: list[Said], sizes: Sequence[float]) -> tuple[list[Said], str]:
     """What is said of all variants, or where there are too many of those at either end by size; and a remark."""
-    if len(said) <= MOST:
+    length = sum(len(v.noun) + len(text) + len(v.at(gamma)) for v, gamma, text in said)
+    if len(said) <= 2 * ENDS or (len(said) <= MOST and length <= LONGEST):
         return said, ""
     if min(sizes) == max(sizes):
-        return said[: 2 * ENDS], f"So it is for the other {len(said) - 2 * ENDS} variants."
+        same = len({text for _, _, text in said}) == 1
+        others = f"the other {len(said) - 2 * ENDS} variants"
+        return said[: 2 * ENDS], f"So it is for {others}." if same else f"The table has {others}."
     order = sorted(range(len(said)), key=lambda i: sizes[i])
     kept = [said[i] for i in (*order[:ENDS], *order[-ENDS:])]
     return kept, f"These are the least and the most of {len(said)} variants; the table has all."
 
 
-def together(said: list[Said], sizes: Sequence[float], verb: tuple[str, str], also: str) -> list[str]:
+def together(
+    said: list[Said], sizes: Sequence[float], verb: tuple[str, str], also: str | tuple[str, str]
+) -> list[str]:
     """A sentence for the variants at one nominal γ, and one for all others.
 
     ``At nominal γ = 1 the A keeps x and the B y.`` ``The C with a loop weight of 1 and the D with its forget
-    gate at 0.99 keep z.`` ``verb``: of one and of several subjects; ``also`` stands in its place from the second
-    part on. Variants of which the same is said are named together.
+    gate at 0.99 keep z.`` ``verb``: of one and of several subjects; ``also`` (one, or of one and of
+    several) stands in its place from the second part on. Variants of which the same is said are named together.
     """
     said, remark = few(said, sizes)
     leading = [one for one in said if one[0].at(one[1]).startswith("at ")]
@@ -58,7 +64,7 @@ def together(said: list[Said], sizes: Sequence[float], verb: tuple[str, str], al
     return sentences + ([remark] if remark else [])
 
 
-def _parts(said: list[Said], verb: tuple[str, str], also: str, with_place: bool) -> str:
+def _parts(said: list[Said], verb: tuple[str, str], also: str | tuple[str, str], with_place: bool) -> str:
     """the A and the B with a loop weight of 1 <verb> x, the C with its forget gate at 0.99 <also> y."""
     texts: dict[str, dict[str, list[str]]] = {}
     for variant, gamma, text in said:
@@ -68,7 +74,8 @@ def _parts(said: list[Said], verb: tuple[str, str], also: str, with_place: bool)
     for i, (text, places) in enumerate(texts.items()):
         subjects = [f"{listing(nouns)}{place}" for place, nouns in places.items()]
         several = len(subjects) > 1 or len(next(iter(places.values()))) > 1
-        parts.append(f"{listing(subjects)} {also if i else verb[several]}{text}")
+        then = also if isinstance(also, str) else also[several]
+        parts.append(f"{listing(subjects)} {then if i else verb[several]}{text}")
     return listing(parts) if len(texts) < 2 or not with_place else "; ".join(parts)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from .command import run
 from .load import Frames, once
 from .statistics import mean_interval
-from .text import exact, number, power_of_ten
+from .text import number, power_of_ten, short
 from .variants import GROUP
 
 CURVES = ("ln_max", "ln_mean", "ln_condition", "rank", "resolved")
@@ -76,7 +76,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "cell variant": r["variant"],
-                "γ": exact(r["gamma"]),
+                "γ": short(r["gamma"]),
                 "T": r["length"],
                 "lag": int(r["lag"]),
                 "σ_1": power_of_ten(r["ln_max"]),

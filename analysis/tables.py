@@ -10,7 +10,7 @@ import pandas as pd
 
 from . import compare, coverage, horizon
 from .load import DRAWN_GAMMAS, Frames, longest
-from .text import exact, fixed, lags, power_of_ten
+from .text import fixed, lags, power_of_ten, short
 from .variants import GROUP, headline_gamma, pick, present
 
 MOST_ROWS = 300
@@ -109,7 +109,7 @@ def _horizon_row(row: dict) -> list[str]:
     texts = (row[level] for level in horizon.LEVELS)
     return [
         str(row["variant"]),
-        exact(row["gamma"]),
+        short(row["gamma"]),
         *(text if isinstance(text, str) else "–" for text in texts),
         "never" if np.isinf(row["bound"]) else lags(row["bound"]),
         fixed(row.get("decay_rate", np.nan), 3),
@@ -128,7 +128,7 @@ def lengths(table: pd.DataFrame) -> Table:
     wide = own.pivot(index=["variant", "gamma"], columns="length", values="text")
     shown = sorted(wide.columns)[-LENGTHS:]
     rows = [
-        [str(variant), exact(gamma), *(text if isinstance(text := row[T], str) else "–" for T in shown)]
+        [str(variant), short(gamma), *(text if isinstance(text := row[T], str) else "–" for T in shown)]
         for (variant, gamma), row in zip(wide.index, wide.to_dict("records"), strict=True)
     ]
     head = ["cell variant", "γ", *(f"T = {T:,}" for T in shown)]
@@ -140,7 +140,7 @@ def comparisons(table: pd.DataFrame) -> Table:
     rows = [
         [
             f"{r['level']} against {r['reference']}",
-            exact(r["gamma"]),
+            short(r["gamma"]),
             f"{r['length']:,}",
             compare.rate_text(r),
             compare.ratio_text(r),

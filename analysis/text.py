@@ -30,6 +30,17 @@ def exact(value: float) -> str:
     return f"{value:.12g}".replace("-", MINUS)
 
 
+def short(gamma: float) -> str:
+    """A γ in a label: as it was given, or where that is long (σ(1), √2) to as few digits as leave it and its
+    distance from one right to two thousandths: 0.731, 1.414, 0.9933."""
+    given = exact(gamma)
+    if len(given) <= 6 or not math.isfinite(gamma):
+        return given
+    apart = 2e-3 * min(abs(gamma), abs(1 - gamma))
+    texts = (exact(float(f"{gamma:.{digits}g}")) for digits in range(3, 12))
+    return next((t for t in texts if abs(float(t.replace(MINUS, "-")) - gamma) <= apart), given)
+
+
 def fixed(value: float, places: int) -> str:
     """A number to so many decimal places, so that the numbers of a column line up."""
     if value is None or math.isnan(value):
@@ -57,6 +68,13 @@ def between(low: float, high: float, n: int, digits: int = 2) -> str:
     if math.isnan(low) or math.isnan(high):
         return ""
     return f" [{number(low, digits)}, {number(high, digits)}]"
+
+
+def spread(low: str, high: str, n: int) -> str:
+    """`` [low, high]`` of texts behind a mean; nothing where the seeds are alike, `` (n = 1)`` for one seed."""
+    if n == 1:
+        return " (n = 1)"
+    return "" if "–" in (low, high) or low == high else f" [{low}, {high}]"
 
 
 def horizon(kind: str, centre: float, low: float, high: float, n: int, censored: int, limit: float) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from .command import run
 from .load import Frames, once
 from .statistics import geometric_interval, mean_interval
-from .text import exact, lag_range, lags
+from .text import lag_range, lags, short
 from .variants import GROUP
 
 WINDOWS = ("truncation_90", "truncation_99")
@@ -69,7 +69,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "cell variant": r["variant"],
-                "γ": exact(r["gamma"]),
+                "γ": short(r["gamma"]),
                 "T": r["length"],
                 "90 % of the gradient": window_text(r, "truncation_90"),
                 "99 %": window_text(r, "truncation_99"),

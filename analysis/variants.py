@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..workers.cells import CELLS
 from ..workers.points import PARAMETERS
-from .text import exact
+from .text import exact, short
 
 GROUP = ("variant", "gamma", "length")
 """What every table is grouped by: the axes of a study except the seed."""
@@ -84,11 +84,11 @@ class Variant:
     def at(self, gamma: float) -> str:
         """Where γ stands, in the cell's own words: ``at nominal γ = 1``, ``with its forget gate at 0.99``."""
         if self.gamma_kind in ("gain", "radius"):
-            return f"at {'gain' if self.gamma_kind == 'gain' else 'spectral radius'} γ = {exact(gamma)}"
+            return f"at {'gain' if self.gamma_kind == 'gain' else 'spectral radius'} γ = {short(gamma)}"
         if self.gamma_kind == "realised":
-            return f"at realised γ = {exact(gamma)}"
+            return f"at realised γ = {short(gamma)}"
         knobs = _CHRONO if self.values.get("gate_init") == "chrono" else _KNOBS
-        return knobs.get(self.cell, "at nominal γ = {}").format(exact(gamma))
+        return knobs.get(self.cell, "at nominal γ = {}").format(short(gamma))
 
 
 def varying(runs: pd.DataFrame) -> tuple[str, ...]:

@@ -5,14 +5,18 @@ Embedded: it works on the store and the index itself. A reading call never makes
 
 from __future__ import annotations
 
+import json
+import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ..workers.points import KERNEL_VERSION, PARAMETERS
 from . import curves
 from .driver import OnProgress, drive, missing
 from .errors import InvalidStudy, JobConflict, NotFound
@@ -27,6 +31,11 @@ from .settings import Settings
 from .store import Store
 from .study import Study
 from .upkeep import Finding
+
+if TYPE_CHECKING:
+    from ..workers.checks import Check
+
+_ENDLESS = (math.inf, -math.inf)
 
 
 @dataclass(frozen=True)
@@ -209,8 +218,11 @@ class Client:
         revision: int | None = None,
         where: Mapping[str, Any] | None = None,
         kind: str | Iterable[str] | None = None,
+        parameters: bool = True,
     ) -> pd.DataFrame:
         """Curves by lag in long form: point_id, kind, lag, ln_norm, q05, q50, q95, parameters.
+
+        ``parameters=False`` leaves the parameters out: of millions of rows that is most of the time and memory.
 
         ``kind``: some of delta, adjoint, bound, gate_product (default: all), natural logarithms relative to lag 0.
         Or one alone, with columns of its own between point_id and parameters: saturation, saturated, gates,
@@ -220,7 +232,27 @@ class Client:
         kinds = curves.kinds_of(kind)
         with self._index() as index:
             files = index.record_files(name, revision, where, curves.KINDS[kinds[0]].probe)
-        return curves.read(self.store, files, kinds)
+        return curves.read(self.store, files, kinds, tuple(PARAMETERS) if parameters else ())
+
+    def keep_scorecard(self, found: Sequence[Check]) -> None:
+        """Keep what ``verify`` found in the store, for its reports; where there is no store, nothing is made."""
+        if self.store.exists():
+            rows = [{**asdict(check), "passed": check.passed} for check in found]
+            finite = [
+                {n: v if v == v and v not in _ENDLESS else None for n, v in row.items()} for row in rows
+            ]
+            written = datetime.now(UTC).isoformat(timespec="seconds")
+            self.store.keep_scorecard(
+                json.dumps({"kernel": KERNEL_VERSION, "written": written, "checks": finite})
+            )
+
+    def scorecard(self) -> dict[str, Any] | None:
+        """What ``verify`` found last on this store: kernel (its version), written (ISO), checks (a dict each)."""
+        text = self.store.scorecard()
+        try:
+            return json.loads(text) if text else None
+        except ValueError:
+            return None
 
     def sql(self, text: str, timeout: float = 30.0, max_rows: int = 100_000) -> pd.DataFrame:
         """The rows of one SELECT, which can only read: views ``runs`` and ``study_runs`` have the results.

@@ -117,7 +117,7 @@ BY_LAG = ("delta", "adjoint", "bound", "gate_product")
 """Kinds that share a frame; every other has one of its own."""
 ALONE = tuple(name for name in KINDS if name not in BY_LAG)
 
-_BY_LAG = ("point_id", "kind", "lag", "ln_norm", "q05", "q50", "q95", *PARAMETERS)
+_BY_LAG = ("point_id", "kind", "lag", "ln_norm", "q05", "q50", "q95")
 
 Files = Sequence[tuple[str, Sequence[str]]]
 """Record files, each with the point_ids to take from it."""
@@ -136,28 +136,30 @@ def kinds_of(kind: str | Iterable[str] | None) -> tuple[str, ...]:
     return kinds
 
 
-def read(store: Store, files: Files, kinds: Sequence[str]) -> pd.DataFrame:
+def read(
+    store: Store, files: Files, kinds: Sequence[str], parameters: Sequence[str] = tuple(PARAMETERS)
+) -> pd.DataFrame:
     """The curves of these points: point_id, kind, lag, ln_norm, q05, q50, q95 (null where a kind has none) and
-    the parameters; of a kind with a frame of its own point_id, its columns and the parameters.
+    these ``parameters``; of a kind with a frame of its own point_id, its columns and the parameters.
 
     Raises BadFile where a file is missing or broken.
     """
     lists = sorted({column for name in kinds for column in KINDS[name].lists})
-    tables = [long(rows, name) for rows in _rows(store, files, lists) for name in kinds]
+    tables = [long(rows, name) for rows in _rows(store, files, [*parameters, *lists]) for name in kinds]
     joined = pa.concat_tables(tables, promote_options="default")
     if kinds[0] in ALONE:
-        joined = joined.select(("point_id", *KINDS[kinds[0]].columns, *PARAMETERS))
+        joined = joined.select(("point_id", *KINDS[kinds[0]].columns, *parameters))
     else:
         for name in ("q05", "q50", "q95"):
             if name not in joined.column_names:
                 joined = joined.append_column(name, pa.nulls(len(joined), pa.float64()))
-        joined = joined.select(_BY_LAG)
+        joined = joined.select((*_BY_LAG, *parameters))
     return joined.to_pandas(types_mapper={pa.string(): pd.StringDtype()}.get)
 
 
-def _rows(store: Store, files: Files, lists: list[str]) -> Iterator[pa.Table]:
+def _rows(store: Store, files: Files, columns: list[str]) -> Iterator[pa.Table]:
     """The rows of each file, in the order of its point_ids; an empty table at first, for the types."""
-    names = ["point_id", *PARAMETERS, *lists]
+    names = ["point_id", *columns]
     form = records.schema(PROBES)
     yield pa.schema([form.field(name) for name in names]).empty_table()
     for file, ids in files:

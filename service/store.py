@@ -3,6 +3,7 @@
     records/<shard>.parquet             what workers have measured; written by ``workers.records``
     studies/<name>/<revision>.toml      every revision of every study
     logs/<job>.log                      what a driver says
+    scorecard.json                      what ``verify`` found last, for the reports
 
 It describes itself: copied to another machine it can be opened there, and the index can be made from it anew.
 Nothing here is ever half there: a file is written aside, synced and renamed. Names of files are relative to the
@@ -111,6 +112,23 @@ class Store:
         yield from self.records.glob(".*.tmp")
         yield from self.studies.glob("*/.*.tmp")
         yield from self.studies.glob(f"{_REMOVED}*")
+
+    def keep_scorecard(self, text: str) -> None:
+        """Keep what ``verify`` found, in place of what it had found before."""
+        aside = self.root / f".trial-{secrets.token_hex(8)}.tmp"
+        with self._readable_errors("write to"):
+            try:
+                _write_synced(aside, text)
+                os.replace(aside, self.root / "scorecard.json")
+            finally:
+                aside.unlink(missing_ok=True)
+
+    def scorecard(self) -> str | None:
+        """What ``verify`` has found last; None where it has not been run on this store."""
+        try:
+            return (self.root / "scorecard.json").read_text(encoding="utf-8")
+        except OSError:
+            return None
 
     # ---- studies
 

@@ -44,6 +44,12 @@ def brackets(values, places):
     return f"[{low:.{places}f}, {high:.{places}f}]"
 
 
+def plain(values, places):
+    """A t-interval of the values themselves."""
+    low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+    return f"[{low:.{places}f}, {high:.{places}f}]"
+
+
 def test_reach(spoken):
     first, second = spoken["Reach"]
     tanh, relu = (brackets(math.log(0.01) / (rate + np.array(NOISE)), 1) for rate in (-0.5, -0.25))
@@ -64,9 +70,10 @@ def test_a_censored_horizon_is_always_more_than(spoken):
 
 def test_bound(spoken):
     first, second = spoken["The bound"]
+    tanh, relu = (plain(-255 / math.log(10) * (rate + np.array(NOISE)), 1) for rate in (-0.5, -0.25))
     assert first == (
-        "At nominal γ = 1 the simple tanh network stays below its bound at lag 255 by 55.4 decades "
-        "(10^−55.4 is left) and the simple ReLU network by 27.7 decades (10^−27.7 is left)."
+        f"At nominal γ = 1 the simple tanh network stays below its bound at lag 255 by 55.4 decades {tanh} "
+        f"(10^−55.4 is left) and the simple ReLU network by 27.7 decades {relu} (10^−27.7 is left)."
     )
     assert second == "The linear loop with a loop weight of 1 meets its bound exactly."
 
@@ -79,15 +86,19 @@ def test_realised_gamma(spoken):
     )
     assert second.startswith("The LSTM with its forget gate at 0.99 has a realised γ of 0.995")
     assert third == (
-        "A realised γ of 1, where the error would keep its size, is out of reach (at most 0.607, at γ = 0.9) in "
-        "the simple tanh network; reached between γ = 1 and 1.5 in the simple ReLU network."
+        "A realised γ of 1, where the error would keep its size, is not reached in this study (at most 0.607, at "
+        "γ = 0.9) in the simple tanh network; reached between γ = 1 and 1.5 in the simple ReLU network."
     )
 
 
 def test_growth_and_gates(spoken):
     (growth,) = spoken["Growth"]
     assert "the linear loop from γ = 1.5 (up to 10^44.9 times at γ = 1.5)" in growth
-    assert "the simple ReLU network from γ = 1.5 (up to 10^27.7 times at γ = 1.5)" in growth
+    low, high = plain(255 / math.log(10) * (0.25 + np.array(NOISE)), 1)[1:-1].split(", ")
+    assert (
+        f"the simple ReLU network from γ = 1.5 (up to 10^27.7 times [10^{low}, 10^{high}] at γ = 1.5)"
+        in growth
+    )
     assert "tanh" not in growth
     (gates,) = spoken["Gates"]
     assert gates == (
@@ -103,6 +114,50 @@ def test_changes_are_paired(spoken):
         "Seed by seed at γ = 1, and against the simple tanh network, the gradient reaches 2.00 times as far"
     )
     assert "more than 27 times as far in the linear loop and the LSTM of 1997" in first
+
+
+def test_each_change_is_said_at_its_own_gamma():
+    """Where a variant shares no γ near one, it is compared at another, and the sentence says at which."""
+    some = make.points(3, cell="simple", activation=["tanh", "relu"], gamma=[0.9, 1.0], length=64)
+    some += make.points(3, cell="memory", gamma=[0.9, 0.99], length=64)
+    slow = {"tanh": -0.4, "relu": -0.2, None: math.log(0.9)}
+    spoken = said(
+        frames_of(some, lambda p: slow[p.activation if p.cell == "simple" else None] + NOISE[p.seed])
+    )
+    at_one, below = spoken["What a change does"]
+    assert at_one.startswith("Seed by seed at γ = 1, ")
+    assert below.startswith("Seed by seed at γ = 0.9, ")
+    assert [name in at_one for name in ("ReLU", "memory")] == [True, False]
+    assert [name in below for name in ("ReLU", "memory")] == [False, True]
+
+
+def test_a_calibrated_gamma_has_its_nominal_one_and_no_crossing():
+    some = make.points(5, gamma_kind="realised", gamma=[0.9, 1.0], length=256)
+    frames = make.frames(some, lambda p: math.log(p.gamma) - 0.02 + NOISE[p.seed])
+    nominal = 1.5 * np.exp(3 * np.array(NOISE))
+    frames["runs"]["gamma_nominal"] = nominal[frames["runs"]["seed"].astype(int)]
+    spoken = said(Frames.of(**frames))
+    mean = math.exp(float(np.log(nominal).mean()))
+    assert spoken["Calibration"] == [
+        f"At realised γ = 1 the simple tanh network takes a nominal γ of {mean:.3f} {brackets(nominal, 3)}."
+    ]
+    assert len(spoken["Realised γ"]) == 1  # and no word of where a realised γ of one is reached
+
+
+def test_growth_of_the_gradient_with_the_length():
+    """‖∂L/∂W‖ = √(2L)·T^p is said to grow with the power p, whatever the loss does; two lengths are no law."""
+    some = make.points(5, cell="linear", length=[16, 64, 256])
+    powers = 1 + np.array(NOISE)
+    for lengths, matters in ((3, True), (2, False)):
+        frames = make.frames([p for p in some if p.length in (16, 64, 256)[:lengths]], lambda p: 0.0)
+        runs = frames["runs"]
+        seed, T = runs["seed"].astype(int), runs["length"].astype(float)
+        runs["loss_value"] = 0.3 * T**1.7
+        runs["ln_grad_norm_W"] = powers[seed] * np.log(T) + 0.5 * np.log(2 * runs["loss_value"])
+        spoken = said(Frames.of(**frames))
+        assert ("Length" in spoken) is matters
+        if matters:
+            assert spoken["Length"][0].endswith(f"grows like T to the power 1.00 {plain(powers, 2)}.")
 
 
 def test_points(spoken):
@@ -138,6 +193,15 @@ def test_many_variants_are_not_all_named():
     text = " ".join(said(frames_of(some, lambda p: -0.1 * p.hidden_size))["Reach"])
     assert text.count("network") == 4
     assert "the least and the most of 30 variants" in text
+
+
+def test_of_equal_sizes_only_equal_words_are_said_of_all():
+    some = make.points(2, hidden_size=list(range(2, 14)), length=16)
+    (text, rest) = said(frames_of(some, lambda p: 0.0))["Reach"]
+    assert rest == "So it is for the other 8 variants."
+    assert text.count("network") == 4
+    (_, rest) = said(frames_of(some, lambda p: 0.0 if p.seed or p.hidden_size > 2 else -1.0))["Reach"]
+    assert "So it is" not in rest
 
 
 def test_statuses_are_counted():

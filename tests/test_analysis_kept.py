@@ -229,7 +229,21 @@ def test_every_figure_is_drawn_and_told(built):
         assert section.pictures
         assert all(len(one.alt) > 30 and "nan" not in one.alt for one in section.pictures)
         assert "5 seeds" in section.caption
-        assert [bool(table.row_count) for table in section.tables] == [True] * (name != "all_pairs")
+        has_table = name not in ("all_pairs", "saturation")
+        assert [bool(table.row_count) for table in section.tables] == [True] * has_table
+
+
+def test_dead_units_have_a_table_only_where_there_are_some(frames):
+    figure, relu = FIGURES["saturation"], frames.runs["dead_units"].notna()
+    assert relu.any()
+    assert figure.tables is not None
+    assert not figure.tables(frames)
+    assert "No ReLU unit is dead" in figure.caption(frames)
+    runs = frames.runs.assign(dead_units=frames.runs["dead_units"].mask(relu, 0.25))
+    some = replace(frames, runs=runs, computed={})
+    (table,) = figure.tables(some)
+    assert all(row[2].startswith("0.250") for _, rows in table.groups for row in rows)
+    assert "No ReLU unit is dead" not in figure.caption(some)
 
 
 def test_panels(frames):

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from longlag.analysis import report
 from longlag.analysis.figures import FIGURES
-from longlag.analysis.figures.sheet import picture, save
+from longlag.analysis.figures.sheet import fitted, picture, save, style
 from longlag.analysis.load import from_rows, points_frame
 from longlag.service.client import Client
 from longlag.service.study import Study
@@ -204,8 +204,12 @@ STUDIES = {
 @pytest.mark.parametrize("name", sorted(STUDIES))
 def test_any_study_has_a_report(name):
     frames = measured(STUDIES[name])
-    page = Page(report.report_of(frames).html())
-    assert set(SECTIONS) - {"compare"} <= set(page.ids)
+    built = report.report_of(frames)
+    page = Page(built.html())
+    titles = {name: FIGURES[name].title for name in USUAL}
+    assert set(SECTIONS) - set(titles) - {"compare"} <= set(page.ids)
+    for name, title in titles.items():  # there, or said why it is not
+        assert (name in page.ids) is not (f"No section “{title}”" in page.text)
     assert "nan" not in page.text.lower().split()
 
 
@@ -288,3 +292,30 @@ def test_an_unknown_study_is_one_line(stored, capsys):
     _, data = stored
     assert decay.main(["smal", "--data", str(data)]) == 1
     assert capsys.readouterr().err.strip() == "error: there is no study 'smal': did you mean 'small'?"
+
+
+def test_a_usual_section_that_cannot_be_is_a_line_and_its_findings_no_link(tmp_path):
+    """A linear loop squashes nothing: no empty section, but a sentence that says so."""
+    frames = from_rows(measure(make.points(2, cell="linear", gamma=[0.9, 1.0], length=16)))
+    built = report.report_of(frames)
+    page = Page(built.html())
+    assert "saturation" not in page.ids
+    assert "No section “What the read-out lets through”" in page.text
+    assert all(link[1:] in page.ids for link in page.links if link.startswith("#"))
+
+
+@pytest.mark.parametrize("words", [3, 6, 9, 12, 15])
+def test_a_title_stays_on_its_panel(words):
+    """As wide as matplotlib sets it, at the size and on the lines that it is given."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Sheet
+
+    title = " ".join(["recurrent", "gain", "W0.5,"] * 5).split()
+    text, size = fitted(" ".join(title[:words]), 4.4)
+    with style():
+        sheet = Sheet(figsize=(5.2, 3.6), dpi=96)
+        canvas = FigureCanvasAgg(sheet)
+        drawn = sheet.text(0, 0.5, text, fontsize=size, fontweight="bold")
+        assert drawn.get_window_extent(canvas.get_renderer()).width <= 4.4 * 96
+    assert " ".join(text.split()) == " ".join(title[:words])
+    assert text.count("\n") <= 1

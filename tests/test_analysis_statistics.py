@@ -114,3 +114,26 @@ def test_powers_of_ten_never_leave_the_range():
     assert text.power_of_ten(-9210.34) == "10^−4,000.0"
     assert text.power_of_ten(math.log(0.034)) == "0.034"
     assert text.power_of_ten(-math.inf) == "0"
+
+
+@pytest.mark.parametrize(
+    ("gamma", "label"),
+    [
+        (1.0, "1"),
+        (0.995, "0.995"),
+        (1 / (1 + math.exp(-1)), "0.731"),
+        (1 / (1 + math.exp(-5)), "0.9933"),
+        (math.sqrt(2), "1.414"),
+        (0.999999123456, "0.999999123"),
+        (-2 / 3, "−0.667"),
+    ],
+)
+def test_a_gamma_in_a_label_is_short_and_stays_on_its_side_of_one(gamma, label):
+    assert text.short(gamma) == label
+    assert (float(label.replace("−", "-")) < 1) is (gamma < 1)
+
+
+def test_spread_of_equal_seeds_is_not_said():
+    assert text.spread("1.0", "1.2", 3) == " [1.0, 1.2]"
+    assert text.spread("1.1", "1.1", 3) == text.spread("–", "–", 3) == ""
+    assert text.spread("–", "–", 1) == " (n = 1)"

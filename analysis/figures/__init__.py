@@ -5,6 +5,7 @@ from .base import Figure
 from .bound_gap import BOUND_GAP
 from .gammas import GAMMAS
 from .gates import GATES
+from .gradient_growth import GRADIENT_GROWTH
 from .horizons import HORIZONS
 from .lag_curves import LAG_CURVES
 from .lyapunov import LYAPUNOV
@@ -31,6 +32,7 @@ FIGURES: dict[str, Figure] = {
         LYAPUNOV,
         ALL_PAIRS,
         TRUNCATION,
+        GRADIENT_GROWTH,
         SATURATION,
         GATES,
         MEMORY_FUNCTION,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .. import pairs
 from ..load import DRAWN_VARIANTS, Frames
-from ..text import exact, fixed, power_of_ten
+from ..text import fixed, power_of_ten, short
 from ..variants import Variant, headline_gamma, present
 from .axes import decades, key_above, lag_axis, power
 from .base import DASHED, INK, MUTED, PALETTE, PANEL, Figure, Panel, over_seeds
@@ -57,12 +57,12 @@ def _rows(frames: Frames) -> pd.DataFrame:
 def _by_lag(variant: Variant, table: pd.DataFrame) -> Panel:
     gamma, middle = float(table["gamma"].iloc[0]), table.iloc[len(table) // 2]
     alt = (
-        f"Error terms of the {variant.noun} by lag, over all t, at γ = {exact(gamma)}: at lag "
+        f"Error terms of the {variant.noun} by lag, over all t, at γ = {short(gamma)}: at lag "
         f"{int(middle['lag']):,} the mean is {power_of_ten(middle['mean'])} and the spread over t "
         f"{fixed(middle['spread'] / _LN10, 2)} decades."
     )
     return Panel(
-        f"{variant.label}, γ = {exact(gamma)}", alt, lambda axes: _draw_lags(axes, table), (PANEL[0], TALL)
+        f"{variant.label}, γ = {short(gamma)}", alt, lambda axes: _draw_lags(axes, table), (PANEL[0], TALL)
     )
 
 
@@ -106,9 +106,9 @@ def _map(variant: Variant, one: pairs.Map) -> Panel:
     known = one.values[np.isfinite(one.values)] / _LN10
     spoken = f"from {fixed(known.min(), 1)} to {fixed(known.max(), 1)} decades" if len(known) else "no value"
     alt = (
-        f"Map of the error terms of the {variant.noun} at γ = {exact(one.gamma)} for every t and k: {spoken}."
+        f"Map of the error terms of the {variant.noun} at γ = {short(one.gamma)} for every t and k: {spoken}."
     )
-    title = f"{variant.label}, γ = {exact(one.gamma)}: every t and k"
+    title = f"{variant.label}, γ = {short(one.gamma)}: every t and k"
     return Panel(title, alt, lambda axes: _draw_map(axes, one.values / _LN10), (PANEL[0], TALL), right=0.85)
 
 

@@ -78,10 +78,12 @@ def _apart(gammas: list[float], limits: tuple[float, float]) -> list[float]:
 
 
 def plain_numbers(axes: Axes) -> None:
-    """10 and 100 rather than powers on a logarithmic y axis of steps."""
+    """10 and 100 rather than powers on a logarithmic y axis of steps; more of them where it spans little."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    low, high = axes.get_ylim()
+    subs = (1.0, 3.0) if high > 12 * low else (1.0, 2.0, 3.0, 5.0, 7.0)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.12g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 

@@ -85,7 +85,8 @@ def key_shape(labels: list[str]) -> tuple[int, int]:
 
 def tall(labels: list[str]) -> tuple[float, float]:
     """Size of a panel whose legend has these labels and one more: higher where that takes many rows."""
-    return PANEL[0], PANEL[1] + 0.175 * max(key_shape([*labels, ""])[1] - 3, 0)
+    rows = max(key_shape(labels)[1], key_shape([*labels, ""])[1])  # one more may leave room for a column
+    return PANEL[0], PANEL[1] + 0.175 * max(rows - 3, 0)
 
 
 def gamma_colours(shown: Iterable[float], every: Iterable[float] = ()) -> dict[float, str]:

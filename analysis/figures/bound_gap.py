@@ -8,18 +8,31 @@ import numpy as np
 import pandas as pd
 
 from .. import decay
-from ..load import Frames, longest
+from ..load import DRAWN_VARIANTS, Frames, longest
 from ..statistics import mean_interval
-from ..text import exact, fixed, listing
+from ..text import fixed, listing, short
 from ..variants import headline_gamma, present
 from .axes import key_above, lag_axis
-from .base import Figure, Panel, at_length, columns_of, not_drawn, over_seeds, tall, thinned, variant_styles
+from .base import (
+    Figure,
+    Panel,
+    at_length,
+    columns_of,
+    families,
+    not_drawn,
+    over_seeds,
+    tall,
+    thinned,
+    variant_styles,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LN10 = np.log(10.0)
 MOST = 8
+LEAST = 0.05
+"""Decades that a window has on either side of zero where every gap is zero."""
 
 
 def _missing(frames: Frames) -> str | None:
@@ -36,28 +49,29 @@ def _rows(frames: Frames) -> pd.DataFrame:
 
 def _panels(frames: Frames) -> list[Panel]:
     rows = _rows(frames)
-    labels = present(rows)[:MOST]
+    groups = families(frames, rows, MOST)
+    return [panel for group in groups for panel in _pair(frames, rows, *group, alone=len(groups) == 1)]
+
+
+def _pair(frames: Frames, rows: pd.DataFrame, title: str, labels: list[str], alone: bool) -> list[Panel]:
+    """By γ at the last lag, and by lag at one γ."""
     ends = []
     for label in labels:
         part = rows[rows["variant"] == label]
         gamma = headline_gamma(frames.variants[label], part["gamma"])
         gap = part.loc[part["gamma"] == gamma, "bound_gap"].iloc[0] / _LN10
-        ends.append(f"{label} {fixed(gap, 1)} decades at γ = {exact(gamma)}")
+        ends.append(f"{label} {fixed(gap, 1)} decades at γ = {short(gamma)}")
     alt = f"Gap between bound and measurement at the last lag, against γ: {listing(ends)}."
-    panels = [Panel("at the last lag", alt, lambda axes: _by_gamma(axes, frames, labels, rows), tall(labels))]
+    more = "" if alone else f"; {title}"
+    size = tall(labels)
+    panels = [Panel(f"at the last lag{more}", alt, lambda axes: _by_gamma(axes, frames, labels, rows), size)]
     gamma = headline_gamma(frames.variants[labels[0]], rows["gamma"])
     there = present(rows[(rows["gamma"] == gamma) & rows["variant"].isin(labels)])
     curves = _by_lag_table(frames, there, gamma)
     if len(curves):
-        said = f"The same gap by lag at γ = {exact(gamma)}: it grows in proportion to the lag where it is not zero."
-        panels.append(
-            Panel(
-                f"by lag, at γ = {exact(gamma)}",
-                said,
-                lambda axes: _by_lag(axes, frames, curves),
-                tall(there),
-            )
-        )
+        said = f"The same gap by lag at γ = {short(gamma)}: it grows in proportion to the lag where it is not zero."
+        title = f"by lag, at γ = {short(gamma)}"
+        panels.append(Panel(title, said, lambda axes: _by_lag(axes, frames, curves), tall(there)))
     return panels
 
 
@@ -101,7 +115,10 @@ def _finish(axes: Axes, frames: Frames, labels: list[str]) -> None:
 
     styles = variant_styles(frames)
     axes.set_ylabel("bound above measured (decades)")
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    low, high = axes.get_ylim()
+    if max(-low, high) < LEAST:  # rounding alone
+        low, high = -LEAST, LEAST
+    axes.set_ylim(min(0.0, low), max(0.0, high))
     key_above(axes, [Line2D([], [], **styles[label], linewidth=1.2, label=label) for label in labels])
 
 
@@ -113,7 +130,7 @@ def _caption(frames: Frames) -> str:
         "γ^ℓ is a "
         f"bound. Mean over {over_seeds(rows['n_bound_gap'])}, each seed a mean over "
         f"{columns_of(frames)}; bars and bands: 95 % "
-        f"interval over seeds.{not_drawn(labels, min(labels, MOST))}"
+        f"interval over seeds.{not_drawn(labels, min(labels, DRAWN_VARIANTS))}"
     )
 
 

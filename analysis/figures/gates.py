@@ -12,7 +12,7 @@ from .. import gates
 from ..load import DRAWN_VARIANTS, Frames, longest
 from ..statistics import finite
 from ..tables import Table, listed
-from ..text import exact, listing, number
+from ..text import listing, number, short
 from ..variants import Variant, present
 from .axes import End, key_above, label_ends, steps_axis
 from .base import DASHED, INK, PANEL, Figure, Panel, gamma_colours, over_seeds
@@ -45,7 +45,7 @@ def _panels(frames: Frames) -> list[Panel]:
 
 def _times(variant: Variant, rows: pd.DataFrame, every: list[float]) -> Panel:
     medians = rows.groupby("gamma")["time"].median()
-    said = [f"{number(time, 3)} steps at γ = {exact(float(str(g)))}" for g, time in medians.items()]
+    said = [f"{number(time, 3)} steps at γ = {short(float(str(g)))}" for g, time in medians.items()]
     alt = f"Histogram of the gate times of the {variant.noun}; their median is {listing(said)}."
     return Panel(f"{variant.label}: gate times", alt, lambda axes: _draw_times(axes, rows, every), right=0.2)
 
@@ -72,7 +72,7 @@ def _draw_times(axes: Axes, rows: pd.DataFrame, every: list[float]) -> None:
             top = max(top, float(share.max()))
         time = float(gates.nominal(pd.Series([gamma])).iloc[0])
         axes.axvline(time, color=colour, linestyle=DASHED, linewidth=1.1)
-        marks.append((time, exact(gamma), colour))
+        marks.append((time, short(gamma), colour))
     axes.set_ylim(0, max(top, 0.01) * 1.18)
     label_ends(axes, [End(at, axes.get_ylim()[1], text, colour, "ceiling") for at, text, colour in marks])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.12g}"))
@@ -103,7 +103,7 @@ def _shares(times: pd.Series, edges: NDArray[np.float64]) -> NDArray[np.float64]
 def _steps(variant: Variant, table: pd.DataFrame, every: list[float]) -> Panel:
     last = table[table["step"] == table["step"].max()]
     said = [
-        f"{number(r['open'])} open and {number(r['closed'])} closed at γ = {exact(r['gamma'])}"
+        f"{number(r['open'])} open and {number(r['closed'])} closed at γ = {short(r['gamma'])}"
         for r in last.to_dict("records")
     ]
     alt = f"Fractions of the keep gates of the {variant.noun} at the last step: {listing(said)}."

@@ -9,7 +9,7 @@ import pandas as pd
 
 from .. import horizon
 from ..load import Frames, longest
-from ..text import exact, listing
+from ..text import listing, short
 from .axes import gate_axis, key_above, plain_numbers
 from .base import (
     DASHED,
@@ -58,9 +58,9 @@ def _panel(frames: Frames, title: str, labels: list[str], rows: pd.DataFrame) ->
     for label in labels:
         part = own[own["variant"] == label]
         best = part.iloc[int(part["centre"].to_numpy().argmax())]
-        reach.append(f"{label} {horizon.text(best.to_dict())} at γ = {exact(best['gamma'])}")
+        reach.append(f"{label} {horizon.text(best.to_dict())} at γ = {short(best['gamma'])}")
     alt = f"Lag at which 1 % of the error is left, against γ. Farthest reach: {listing(reach)}."
-    return Panel(title, alt, lambda axes: _draw(axes, frames, labels, own, gated), tall(labels))
+    return Panel(title, alt, lambda axes: _draw(axes, frames, labels, own, gated), tall(labels), right=0.62)
 
 
 def _draw(axes: Axes, frames: Frames, labels: list[str], rows: pd.DataFrame, gated: bool) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from .. import curves
 from ..load import DRAWN_GAMMAS, Frames
-from ..text import exact, listing, power_of_ten
+from ..text import listing, power_of_ten, short
 from ..variants import Variant, present
 from .axes import End, decades, key_above, label_ends, lag_axis, leaving, name_of_labels
 from .base import DASHED, INK, Figure, Panel, at_length, columns_of, gamma_colours, not_drawn, over_seeds
@@ -36,7 +36,7 @@ def _panels(frames: Frames) -> list[Panel]:
 
 def _panel(variant: Variant, table: pd.DataFrame, every: list[float]) -> Panel:
     last = table[table["lag"] == table.groupby("gamma")["lag"].transform("max")]
-    ends = [f"{power_of_ten(r['adjoint'])} at γ = {exact(r['gamma'])}" for r in last.to_dict("records")]
+    ends = [f"{power_of_ten(r['adjoint'])} at γ = {short(r['gamma'])}" for r in last.to_dict("records")]
     lag = f"{int(table['lag'].max()):,}"
     alt = f"Lag curves of the {variant.noun}: at lag {lag} what is left of the error is {listing(ends)}."
     return Panel(variant.label, alt, lambda axes: _draw(axes, variant, table, every))
@@ -58,7 +58,7 @@ def _draw(axes: Axes, variant: Variant, table: pd.DataFrame, every: list[float])
         axes.plot(x, bound, color=colour, linestyle=DASHED, linewidth=1.1)
         if variant.gated:
             axes.plot(x, gates, color=colour, linestyle=":", linewidth=1.5)
-        ends += leaving(axes, x, y, exact(gamma), colour)
+        ends += leaving(axes, x, y, short(gamma), colour)
     label_ends(axes, ends)
     decades(axes)
     axes.set_ylabel("‖λ$_{t,t-ℓ}$‖ / ‖λ$_{t,t}$‖")
@@ -91,11 +91,13 @@ def _caption(frames: Frames) -> str:
     table = curves.table(frames)
     there = [frames.variants[label] for label in present(table)]
     bounded, others = ([v.label for v in there if v.bounded is wanted] for wanted in (True, False))
-    if len(there) > 8:
-        bounded, others = [], []
-    dashed = [f"for {listing(bounded)} a bound that cannot be passed"] if bounded else []
-    dashed += [f"for {listing(others)} a reference and no bound"] if others else []
-    dashed = dashed or ["a bound or a reference, as each panel says"]
+    if not (bounded and others):
+        dashed = ["a bound that cannot be passed" if bounded else "a reference and no bound"]
+    elif len(there) > 8:
+        dashed = ["a bound or a reference, as each panel says"]
+    else:
+        dashed = [f"for {listing(bounded)} a bound that cannot be passed"]
+        dashed += [f"for {listing(others)} a reference and no bound"]
     dotted = " Dotted: ∏f, the product of the forget or keep gates." if any(v.gated for v in there) else ""
     first = " The first lag takes an LSTM's error once through output gate and read-out."
     first = first if any(v.cell.startswith("lstm") for v in there) else ""
@@ -103,7 +105,7 @@ def _caption(frames: Frames) -> str:
     drawn = f" At most {DRAWN_GAMMAS} γ a panel." if most > DRAWN_GAMMAS else ""
     return (
         f"Adjoints λ by lag at {at_length(table)}: geometric mean over {over_seeds(table['n'])}, each seed a mean "
-        f"of logarithms over {columns_of(frames)}; band: 95 % interval over seeds. Dashed: γ^ℓ, "
+        f"of logarithms over {columns_of(frames)}; band: 95 % interval over seeds. Dashed: γ^ℓ of the nominal γ, "
         f"{'; '.join(dashed)}.{dotted}{first}{drawn} A curve that leaves the window goes on."
         f"{not_drawn(frames.longest['variant'].nunique(), len(there))}"
     )

@@ -10,7 +10,7 @@ import pandas as pd
 from .. import lyapunov
 from ..load import DRAWN_GAMMAS, Frames, longest
 from ..tables import Table, listed
-from ..text import exact, listing, number
+from ..text import listing, number, short
 from ..variants import Variant, present
 from .axes import key_above
 from .base import INK, Figure, Panel, at_length, gamma_colours, not_drawn, over_seeds
@@ -45,7 +45,7 @@ def _panels(frames: Frames) -> list[Panel]:
 
 def _panel(variant: Variant, table: pd.DataFrame, every: list[float]) -> Panel:
     first = table[table["index"] == 1]
-    ends = [f"{number(r['exponent'], 3)} at γ = {exact(r['gamma'])}" for r in first.to_dict("records")]
+    ends = [f"{number(r['exponent'], 3)} at γ = {short(r['gamma'])}" for r in first.to_dict("records")]
     size = int(table["index"].max())
     alt = f"Lyapunov spectrum of the {variant.noun}, S = {size}: the largest exponent is {listing(ends)}."
     return Panel(variant.label, alt, lambda axes: _draw(axes, table, every))
@@ -66,9 +66,11 @@ def _draw(axes: Axes, table: pd.DataFrame, every: list[float]) -> None:
     for gamma, colour in gamma_colours(table["gamma"].unique(), every).items():
         part = table[table["gamma"] == gamma]
         x, y = part["share"].to_numpy(), part["exponent"].to_numpy()
-        axes.fill_between(x, part["low"], part["high"], color=colour, alpha=0.22, linewidth=0)
+        wide = (part["high"] - part["low"] > top - bottom).to_numpy()  # towards −∞ an interval says nothing
+        low, high = (np.where(wide, np.nan, part[end]) for end in ("low", "high"))
+        axes.fill_between(x, low, high, color=colour, alpha=0.22, linewidth=0)
         axes.plot(x, y, color=colour, marker="o" if len(part) <= FEW else "", markersize=3.5)
-        handles.append(Line2D([], [], color=colour, label=f"γ = {exact(gamma)}"))
+        handles.append(Line2D([], [], color=colour, label=f"γ = {short(gamma)}"))
     axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
     axes.set_xlabel("i / S")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
@@ -88,7 +90,8 @@ def _caption(frames: Frames) -> str:
         f"{' or '.join(str(int(size)) for size in sizes)}: mean over {over_seeds(seeds)}, each seed a mean over "
         "the steps without the first and last quarter (at most 100) and over the first batch columns; band: "
         f"95 % interval over seeds. Above the line directions grow. {_dimension(frames, table)} An exponent that "
-        f"leaves the window, or is −∞ in a seed, is not drawn.{few}{not_drawn(len(there), min(len(there), PANELS))}"
+        f"leaves the window, or is −∞ in a seed, is not drawn; nor is a band higher than "
+        f"the window.{few}{not_drawn(len(there), min(len(there), PANELS))}"
     )
 
 
@@ -100,7 +103,7 @@ def _dimension(frames: Frames, table: pd.DataFrame) -> str:
     row = rows.sort_values("dimension").iloc[-1].to_dict()
     return (
         f"The Kaplan–Yorke dimension is at most {lyapunov.dimension_text(row)}, in the "
-        f"{frames.variants[str(row['variant'])].noun} at γ = {exact(row['gamma'])}."
+        f"{frames.variants[str(row['variant'])].noun} at γ = {short(row['gamma'])}."
     )
 
 

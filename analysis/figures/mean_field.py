@@ -10,7 +10,7 @@ import pandas as pd
 from .. import mean_field
 from ..load import Frames, longest
 from ..tables import Table, listed
-from ..text import exact, fixed, listing
+from ..text import fixed, listing, short
 from ..variants import present
 from .axes import key_above
 from .base import (
@@ -65,7 +65,7 @@ def _panel(frames: Frames, label: str, rows: pd.DataFrame, law: mean_field.Law) 
             if not np.isnan(row.get(name, np.nan))
         ]
         said = listing([f"mean field {fixed(row['gamma_mean_field'], 3)}", *there])
-        spoken.append(f"at γ = {exact(row['gamma'])} {said}")
+        spoken.append(f"at γ = {short(row['gamma'])} {said}")
     alt = (
         f"Growth per step of {label} against γ: {'; '.join(dict.fromkeys(spoken))}. "
         f"Mean field is critical at γ = {fixed(law.critical, 3)}."

@@ -10,7 +10,7 @@ import pandas as pd
 from .. import memory
 from ..load import DRAWN_VARIANTS, Frames, longest
 from ..tables import Table, listed
-from ..text import exact, listing, number
+from ..text import listing, number, short
 from ..variants import Variant, present
 from .axes import key_above, lag_axis
 from .base import DASHED, INK, MUTED, Figure, Panel, families, over_seeds, tall, thinned
@@ -57,7 +57,7 @@ def _capacity(frames: Frames, title: str, labels: list[str], rows: pd.DataFrame)
         part = own[own["variant"] == label]
         best = part.iloc[int(part["capacity"].to_numpy().argmax())]
         said.append(
-            f"{label} {number(best['capacity'])} of N = {best['units']:.0f} at γ = {exact(best['gamma'])}"
+            f"{label} {number(best['capacity'])} of N = {best['units']:.0f} at γ = {short(best['gamma'])}"
         )
     alt = f"Memory capacity against γ. The largest: {listing(said)}."
     return Panel(
@@ -86,7 +86,7 @@ def _draw_sums(axes: Axes, frames: Frames, labels: list[str], rows: pd.DataFrame
 
 def _function(variant: Variant, table: pd.DataFrame, sums: pd.DataFrame, every: list[float]) -> Panel:
     sums = sums[sums["gamma"].isin(table["gamma"].unique())]
-    said = [f"{number(r['capacity'], 3)} at γ = {exact(r['gamma'])}" for r in sums.to_dict("records")]
+    said = [f"{number(r['capacity'], 3)} at γ = {short(r['gamma'])}" for r in sums.to_dict("records")]
     alt = f"Memory function of the {variant.noun} by lag; its sum is {listing(said)}."
     return Panel(variant.label, alt, lambda axes: _draw_function(axes, table, sums, every))
 
@@ -123,7 +123,7 @@ def _caption(frames: Frames) -> str:
     rows = _rows(frames)
     best = rows.loc[rows.groupby("variant", observed=True)["capacity"].idxmax().dropna()].to_dict("records")
     said = [
-        f"{r['variant']} {number(r['capacity'], 3)} of N = {r['units']:.0f} (γ = {exact(r['gamma'])})"
+        f"{number(r['capacity'], 3)} of N = {r['units']:.0f} at γ = {short(r['gamma'])} in {r['variant']}"
         for r in best[:8]
     ]
     return (

@@ -9,7 +9,7 @@ import pandas as pd
 
 from .. import phase
 from ..load import Frames
-from ..text import exact, fixed
+from ..text import fixed, short
 from ..variants import Variant, pick, present
 from .base import INK, PANEL, PAPER, Figure, Panel, columns_of, not_drawn, over_seeds, thinned
 
@@ -92,7 +92,7 @@ def _write(axes: Axes, x: float, y: float, text: str, colour: str, boxed: bool =
 
 
 def _ticks(axes: Axes, gammas: list[float], lengths: list[int]) -> None:
-    names = [exact(g) for g in gammas]
+    names = [short(g) for g in gammas]
     every = -(-len(names) * (2 * max(map(len, names)) + 3) // 134)  # labels that stand clear of each other
     axes.set_xticks(range(0, len(names), every), names[::every])
     tall = max(1, -(-len(lengths) // 14))

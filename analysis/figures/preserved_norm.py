@@ -10,7 +10,7 @@ import pandas as pd
 from .. import preserved
 from ..load import DRAWN_VARIANTS, Frames, longest
 from ..tables import Table, listed
-from ..text import exact, listing, number
+from ..text import listing, number, short
 from ..variants import Variant, present
 from .axes import lag_axis
 from .base import INK, Figure, Panel, at_length, columns_of, over_seeds
@@ -42,7 +42,7 @@ def _panels(frames: Frames) -> list[Panel]:
 
 def _panel(variant: Variant, table: pd.DataFrame, every: list[float]) -> Panel:
     means = table.groupby("gamma")["ratio"].mean()
-    said = [f"{number(mean, 3)} at γ = {exact(float(str(g)))}" for g, mean in means.items()]
+    said = [f"{number(mean, 3)} at γ = {short(float(str(g)))}" for g, mean in means.items()]
     alt = f"One-step ratio of the error term's norm by lag, {variant.noun}; its mean over lags is {listing(said)}."
     return Panel(variant.label, alt, lambda axes: _draw(axes, table, every))
 

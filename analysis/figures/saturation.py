@@ -10,7 +10,7 @@ import pandas as pd
 from .. import saturated, saturation
 from ..load import DRAWN_GAMMAS, Frames, longest
 from ..tables import Table, listed
-from ..text import exact, listing, number
+from ..text import listing, number, short
 from ..variants import Variant, headline_gamma, pick, present
 from .axes import End, Floats, decades, key_above, label_ends, leaving, name_of_labels, steps_axis
 from .base import DASHED, INK, Figure, Panel, gamma_colours, over_seeds, tall, variant_styles
@@ -24,23 +24,32 @@ _LINES: tuple[dict[str, Any], ...] = ({"linewidth": 1.4}, {"linestyle": DASHED, 
 
 
 def _missing(frames: Frames) -> str | None:
-    return None if len(frames.saturation) else "Saturation was not measured in this study."
+    if frames.saturation.empty:
+        return "Saturation was not measured in this study."
+    return None if _drawn(frames) else "No cell of this study squashes its state: a linear loop has f' = 1."
 
 
 def _panels(frames: Frames) -> list[Panel]:
     table = saturation.table(frames)
-    there = [frames.variants[label] for label in present(table)]
+    there = _drawn(frames)
     memories = [v for v in there if v.cell == "memory"]
     panels = [_memory(frames, v, table[table["variant"] == v.label]) for v in memories[:MEMORIES]]
-    others = [v for v in there if v.cell not in ("memory", "linear")][:OTHERS]
-    panels += [_others(frames, others, table)] if others else []
+    others = [v for v in there if v.cell != "memory"][:OTHERS]
+    title = "the other cells" if memories else "mean slope"
+    panels += [_others(frames, others, table, title)] if others else []
     return [*panels, *_saturated(frames)]
+
+
+def _drawn(frames: Frames) -> list[Variant]:
+    """The variants whose slope can close."""
+    there = [frames.variants[label] for label in present(saturation.table(frames))]
+    return [v for v in there if v.cell != "linear"]
 
 
 def _memory(frames: Frames, variant: Variant, table: pd.DataFrame) -> Panel:
     gammas = pick(table["gamma"], DRAWN_GAMMAS, headline_gamma(variant, table["gamma"]))
     ends = [
-        f"{number(part['mean'].iloc[-1])} at γ = {exact(g)}"
+        f"{number(part['mean'].iloc[-1])} at γ = {short(g)}"
         for g in gammas
         if len(part := table[table["gamma"] == g])
     ]
@@ -68,7 +77,7 @@ def _draw_memory(axes: Axes, frames: Frames, variant: Variant, table: pd.DataFra
         axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
         axes.plot(x, y, color=colour)
         axes.plot(x, guide, color=colour, linestyle=DASHED, linewidth=1.1)
-        ends += leaving(axes, x, y, exact(gamma), colour)
+        ends += leaving(axes, x, y, short(gamma), colour)
     law = saturation.law_of(frames, variant.label)
     t = np.geomspace(1, max(last, 2.0), 100)
     if law and (table["gamma"] == 1).any() and (line := saturation.closed_form(t, law)) is not None:
@@ -93,15 +102,15 @@ def _formula(law: saturation.Law) -> str:
     return f"{number(float(one[0]), 3)}/t, γ = 1" if law.biased else f"{number(float(one[0]), 3)}/√t, γ = 1"
 
 
-def _others(frames: Frames, others: list[Variant], table: pd.DataFrame) -> Panel:
+def _others(frames: Frames, others: list[Variant], table: pd.DataFrame, title: str) -> Panel:
     chosen = {v.label: headline_gamma(v, table.loc[table["variant"] == v.label, "gamma"]) for v in others}
     ends = []
     for label, gamma in chosen.items():
         part = table[(table["variant"] == label) & (table["gamma"] == gamma)]
-        ends.append(f"{label} (γ = {exact(gamma)}) {number(part['mean'].iloc[-1])}")
-    alt = f"Mean slope of the squashing function of the other cells at the last step: {listing(ends)}."
+        ends.append(f"{label} (γ = {short(gamma)}) {number(part['mean'].iloc[-1])}")
+    alt = f"Mean slope of the squashing function at the last step: {listing(ends)}."
     return Panel(
-        "the other cells",
+        title,
         alt,
         lambda axes: _draw_others(axes, frames, chosen, table),
         tall([f"{v}, γ = 0.99" for v in chosen]),
@@ -119,7 +128,7 @@ def _draw_others(axes: Axes, frames: Frames, chosen: dict[str, float], table: pd
             part["step"], part["low"], part["high"], color=look["color"], alpha=0.2, linewidth=0
         )
         axes.plot(part["step"], part["mean"], color=look["color"], linewidth=1.2)
-        handles.append(Line2D([], [], color=look["color"], label=f"{label}, γ = {exact(gamma)}"))
+        handles.append(Line2D([], [], color=look["color"], label=f"{label}, γ = {short(gamma)}"))
     axes.set_ylim(0, 1.02)
     axes.set_ylabel("mean of f'")
     key_above(axes, handles)
@@ -137,7 +146,7 @@ def _saturated(frames: Frames) -> list[Panel]:
     said = []
     for label, gamma in chosen.items():
         last = table[(table["variant"] == label) & (table["gamma"] == gamma)].iloc[-1]
-        said.append(f"{label} (γ = {exact(gamma)}) {number(last['below_05'])} and {number(last['below_25'])}")
+        said.append(f"{label} (γ = {short(gamma)}) {number(last['below_05'])} and {number(last['below_25'])}")
     alt = f"Fractions of units below 0.05 and 0.25 of the largest slope at the last step: {listing(said)}."
     size = tall([*(f"{v}, γ = 0.99" for v in chosen), "", ""])
     return [
@@ -158,7 +167,7 @@ def _draw_saturated(axes: Axes, frames: Frames, chosen: dict[str, float], table:
                 part["step"], part[f"{name}_low"], part[f"{name}_high"], color=colour, alpha=0.15, linewidth=0
             )
             axes.plot(part["step"], part[name], color=colour, **line)
-        handles.append(Line2D([], [], color=colour, label=f"{label}, γ = {exact(gamma)}"))
+        handles.append(Line2D([], [], color=colour, label=f"{label}, γ = {short(gamma)}"))
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("fraction of units")
     handles += [
@@ -171,13 +180,12 @@ def _draw_saturated(axes: Axes, frames: Frames, chosen: dict[str, float], table:
 def _caption(frames: Frames) -> str:
     table = saturation.table(frames)
     laws = [law for v in frames.variants if (law := saturation.law_of(frames, v)) is not None]
-    guide = ""
-    if laws:
-        guide = (
-            " Dashed: what it is for Gaussian sums of the steps, W ~ N(0, 1/M). Dotted, at γ = 1: "
-            + listing(list(dict.fromkeys(_derived(law) for law in laws)))
-            + "."
-        )
+    guide = " Dashed: what it is for Gaussian sums of the steps, W ~ N(0, 1/M)." if laws else ""
+    closed = [law for law in laws if saturation.closed_form(np.ones(1), law) is not None]
+    if closed and (table["gamma"] == 1).any():
+        guide += f" Dotted, at γ = 1: {listing(list(dict.fromkeys(_derived(law) for law in closed)))}."
+    if len(closed) < len(laws):
+        guide += " With a single input there is no closed form, as its weight may be near zero."
     return (
         f"Mean of f' over units, batch columns and {over_seeds(table['n'])} (arithmetic, as the guide is "
         "an expectation); "
@@ -191,9 +199,13 @@ def _below(frames: Frames) -> str:
     """What the panel of saturated units shows, where there is one."""
     if not len(saturated.table(frames)):
         return ""
+    dead = longest(saturated.dead(frames))
+    none = " No ReLU unit is dead: none has f' = 0 at every step and batch column."
     return (
         " Saturated units: the fraction of units and columns whose f' is below 0.05 or 0.25 of the "
         "largest that it can be, mean over the seeds that are ok, with its 95 % interval."
+        + none
+        * (len(dead) > 0 and not (dead["dead"] > 0).any())
     )
 
 
@@ -201,15 +213,18 @@ def _tables(frames: Frames) -> list[Table]:
     """The dead units of ReLU, where there is one."""
     rows = longest(saturated.dead(frames))
     note = "A unit is dead where f' = 0 at every step and batch column. Mean over seeds, 95 % interval."
-    return [listed("Dead ReLU units", saturated.dead_shown(rows), note)] if len(rows) else []
+    rows = rows[rows["dead"] > 0]
+    return (
+        [listed("Dead ReLU units, where there are any", saturated.dead_shown(rows), note)]
+        if len(rows)
+        else []
+    )
 
 
 def _derived(law: saturation.Law) -> str:
     """Where the closed form comes from, in a phrase."""
     if law.biased:
         return f"2/(√(2π)·m·t), as steps of mean m = {number(law.mean, 3)} make the state drift"
-    if law.inputs < 2:
-        return "no closed form, as a single input's weight may be zero"
     return (
         f"√(2/(πt))·κ/s with s² = {number(law.sd**2, 4)} the variance of a step's input and "
         f"κ = {number(saturation.kappa(law.inputs), 4)} for the spread of W over M = {law.inputs} inputs"

@@ -11,7 +11,7 @@ import pandas as pd
 from .. import seeds
 from ..load import Frames
 from ..tables import Table, listed
-from ..text import exact, fixed, listing, power_of_ten
+from ..text import listing, number, power_of_ten, short
 from ..variants import present
 from .axes import key_above
 from .base import (
@@ -36,7 +36,10 @@ MOST = 24
 
 
 def _missing(frames: Frames) -> str | None:
-    return None if len(seeds.table(frames)) else f"No variant has {seeds.LEAST} seeds with a curve."
+    table = seeds.table(frames)
+    if table.empty:
+        return f"No variant has {seeds.LEAST} seeds with a curve."
+    return None if (table["sd"] > 1e-9).any() else "The seeds are all alike at the end of the curve."
 
 
 def _panels(frames: Frames) -> list[Panel]:
@@ -69,7 +72,7 @@ def _draw(axes: Axes, frames: Frames, rows: pd.DataFrame, values: pd.DataFrame) 
         axes.plot(
             x, height, linestyle="", marker="o", markersize=4.5, color=colour, alpha=0.65, markeredgewidth=0
         )
-        axes.plot([0, 0], [place - 0.26, place + 0.26], color=INK, linewidth=1.6)
+        axes.plot([0, 0], [place - 0.17, place + 0.26], color=INK, linewidth=1.6)
         for name, marker in (("median", "D"), ("arithmetic", "^")):
             at = (row[name] - row["geometric"]) / _LN10
             axes.plot(
@@ -81,7 +84,7 @@ def _draw(axes: Axes, frames: Frames, rows: pd.DataFrame, values: pd.DataFrame) 
                 markerfacecolor=PAPER,
                 markeredgecolor=INK,
             )
-        text = f"{row['variant']}, γ = {exact(row['gamma'])}: {power_of_ten(row['geometric'])}"
+        text = f"{row['variant']}, γ = {short(row['gamma'])}: {power_of_ten(row['geometric'])}"
         axes.text(
             0.01,
             place - 0.36,
@@ -125,7 +128,7 @@ def _caption(frames: Frames) -> str:
     widest = table.iloc[int((table["arithmetic"] - table["geometric"]).to_numpy().argmax())]
     size = (widest["arithmetic"] - widest["geometric"]) / _LN10
     apart = (
-        f" The averages disagree, most in {widest['variant']}, where the arithmetic mean is {fixed(size, 2)} "
+        f" The averages disagree, most in {widest['variant']}, where the arithmetic mean is {number(size, 2)} "
         "decades above the geometric one: it is made by the largest few seeds."
         if size >= 0.005
         else ""

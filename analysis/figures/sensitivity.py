@@ -10,7 +10,7 @@ import pandas as pd
 from .. import sensitivity
 from ..load import Frames, longest
 from ..tables import Table, listed
-from ..text import exact, listing, power_of_ten
+from ..text import listing, power_of_ten, short
 from .axes import Floats, decades, key_above
 from .base import Figure, Panel, at_length, families, over_seeds, tall, thinned
 from .series import against_gamma, decades_of
@@ -48,8 +48,8 @@ def _panel(frames: Frames, name: str, title: str, labels: list[str], rows: pd.Da
         part = own[own["variant"] == label].sort_values("gamma")
         first, last = part.iloc[0], part.iloc[-1]
         said.append(
-            f"{label} from {power_of_ten(first[name])} at γ = {exact(first['gamma'])} "
-            f"to {power_of_ten(last[name])} at {exact(last['gamma'])}"
+            f"{label} from {power_of_ten(first[name])} at γ = {short(first['gamma'])} "
+            f"to {power_of_ten(last[name])} at {short(last['gamma'])}"
         )
     alt = f"{_WORDS[name]} against γ: {listing(said)}."
     return Panel(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..load import Frames
-from ..text import exact
+from ..text import short
 from .axes import End, Floats, gate_axis, key_above, label_ends, leaving, name_of_labels
 from .base import gamma_colours, variant_styles
 
@@ -46,7 +46,7 @@ def by_gamma(
         at, value, low, high = (part[name].to_numpy(np.float64) for name in (x, y, *interval))
         axes.fill_between(at, low, high, color=colour, alpha=0.2, linewidth=0)
         axes.plot(at, value, color=colour, **look)
-        ends += leaving(axes, at, value, exact(gamma), colour)
+        ends += leaving(axes, at, value, short(gamma), colour)
     return ends
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ LEFT, BOTTOM, TOP, KEY_ROW = 0.67, 0.52, 0.36, 0.175
 """Margins of a panel in inches, and what each row of its legend takes."""
 NAME_GAP = 0.07
 """Inches between axes and a curve's name."""
+LETTER = 0.0089
+"""Width of a letter of a bold title in inches a point: a little more than the mean of DejaVu Sans."""
 
 _STYLE: dict[str, Any] = {
     "font.size": 9.5,
@@ -112,8 +115,10 @@ def _place(sheet: Sheet, panel: Panel, left: float, bottom: float) -> None:
     no layout has to be computed, which would take as long as the drawing."""
     (W, H), (width, height) = sheet.get_size_inches(), panel.size
     axes = sheet.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.set_title(panel.title)
+    text, size = fitted(panel.title, width - LEFT - 0.1)
+    title = axes.set_title(text)
     panel.draw(axes)
+    title.set_fontsize(size)  # a legend moves the title, and with it sets its size
     legend = axes.get_legend()
     rows = key_shape([text.get_text() for text in legend.get_texts()])[1] if legend else 0
     inside = (width - LEFT - max(panel.right, _beside(axes)), height - BOTTOM - TOP - KEY_ROW * rows)
@@ -126,6 +131,17 @@ def _beside(axes: Axes) -> float:
 
     names = [t.get_text() for t in axes.texts if isinstance(t, Annotation) and t.xy[0] == 1]
     return max((NAME_GAP + sum(0.04 if c in ".," else 0.082 for c in name) for name in names), default=0.0)
+
+
+def fitted(title: str, width: float) -> tuple[str, float]:
+    """A title that stays within so many inches, and its size in points: smaller where it is long, on two lines
+    where that is not enough."""
+    large, least = float(_STYLE["axes.titlesize"]), 8.5
+    most = width / (LETTER * large)
+    size = min(large, large * most / max(len(title), 1))
+    if size >= least:
+        return title, size
+    return "\n".join(textwrap.wrap(title, int(width / (LETTER * least)))), least
 
 
 def _bytes(sheet: Sheet, format: str) -> bytes:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from .. import singular_values
 from ..load import Frames
-from ..text import exact, fixed, listing, number, power_of_ten
+from ..text import fixed, listing, number, power_of_ten, short
 from ..variants import Variant, headline_gamma, present
 from .axes import Floats, decades, key_above, lag_axis, steps_axis
 from .base import (
@@ -75,7 +75,7 @@ def _fan(frames: Frames, variant: Variant, table: pd.DataFrame, fan: pd.DataFram
     last = table.iloc[-1]
     gamma = float(last["gamma"])
     alt = (
-        f"Singular values of the product of Jacobians of the {variant.noun} at γ = {exact(gamma)}: at lag "
+        f"Singular values of the product of Jacobians of the {variant.noun} at γ = {short(gamma)}: at lag "
         f"{int(last['lag']):,} the largest is {power_of_ten(last['ln_max'])}, their geometric mean "
         f"{power_of_ten(last['ln_mean'])}, the effective rank {number(last['rank'], 3)}."
     )
@@ -85,7 +85,7 @@ def _fan(frames: Frames, variant: Variant, table: pd.DataFrame, fan: pd.DataFram
         float(np.log(own["gamma_nominal"].astype("float64")).mean()) if "gamma_nominal" in own else np.nan
     )
     colour = variant_styles(frames)[variant.label]["color"]
-    title = f"{variant.label}, γ = {exact(gamma)}"
+    title = f"{variant.label}, γ = {short(gamma)}"
     return Panel(title, alt, lambda axes: _draw_fan(axes, variant, table, fan, nominal, colour), right=0.2)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from .. import truncation
 from ..load import Frames, longest
 from ..tables import Table, listed
-from ..text import exact, fixed, listing
+from ..text import fixed, listing, short
 from ..variants import headline_gamma, present
 from .axes import gate_axis, key_above, plain_numbers, steps_axis
 from .base import (
@@ -31,7 +31,8 @@ from .base import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST = 8
+MOST, BANDS = 8, 4
+"""So many variants are drawn, and up to so many have bands: more of them hide each other."""
 NAMES = {
     "bias": ("bias", "‖g$_K$ − g‖ / ‖g‖", "relative bias"),
     "cosine": ("direction", "cosine of g$_K$ with g", "cosine with the whole gradient"),
@@ -95,11 +96,12 @@ def _draw(axes: Axes, frames: Frames, name: str, labels: list[str], table: pd.Da
         part, look = table[table["variant"] == label], styles[label]
         gamma, length = float(part["gamma"].iloc[0]), part["length"].iloc[0]
         y, low, high = (part[f"{name}{end}"].to_numpy() for end in ("", "_low", "_high"))
-        axes.fill_between(part["window"], low, high, color=look["color"], alpha=0.2, linewidth=0)
+        if len(labels) <= BANDS:
+            axes.fill_between(part["window"], low, high, color=look["color"], alpha=0.2, linewidth=0)
         marks = {"marker": look["marker"], "markevery": _doubling(part["window"])} if name != "bias" else {}
         axes.plot(part["window"], y, color=look["color"], linewidth=1.4, **marks)
         top = max(top, float(np.nanmax(y)))
-        handles.append(Line2D([], [], **look, linewidth=1.4, label=f"{label}, γ = {exact(gamma)}"))
+        handles.append(Line2D([], [], **look, linewidth=1.4, label=f"{label}, γ = {short(gamma)}"))
         if name == "bias" and len(windows):
             own = windows[
                 (windows["variant"] == label) & (windows["gamma"] == gamma) & (windows["length"] == length)
@@ -149,7 +151,7 @@ def _by_gamma(frames: Frames, title: str, labels: list[str], rows: pd.DataFrame)
     for label in labels:
         part = own[own["variant"] == label]
         ends = [part.iloc[0].to_dict(), part.iloc[-1].to_dict()][: len(part)]
-        said = [f"{truncation.window_text(r, 'truncation_90')} at γ = {exact(r['gamma'])}" for r in ends]
+        said = [f"{truncation.window_text(r, 'truncation_90')} at γ = {short(r['gamma'])}" for r in ends]
         spoken.append(f"{label} {' and '.join(said)}")
     alt = f"Window that holds 90 % of the gradient, in steps, against γ: {'; '.join(spoken)}."
     gated = frames.variants[labels[0]].gated
@@ -203,6 +205,11 @@ def _caption(frames: Frames) -> str:
         if "share" in table
         else ""
     )
+    band = "band: 95 % interval over seeds"
+    if len(labels) > BANDS:
+        band = (
+            f"without bands, as {min(len(labels), MOST)} would hide each other: the intervals are in the CSV"
+        )
     marked = (
         " Marks on the dashed line: the smallest window from which on the bias is at most 10 %, geometric "
         "mean over seeds with its 95 % interval; the last panels have it against γ."
@@ -211,8 +218,8 @@ def _caption(frames: Frames) -> str:
     )
     return (
         f"{first}{recurrent}; at {at_length(table)} and the γ nearest to each cell's own. Mean over "
-        f"{over_seeds(table['n'])}, each seed's gradient summed over its batch columns; band: 95 % interval over "
-        f"seeds.{marked} A share above 1 means that what is left out points the other way."
+        f"{over_seeds(table['n'])}, each seed's gradient summed over its batch columns; {band}."
+        f"{marked} A share above 1 means that what is left out points the other way."
         f"{not_drawn(len(labels), min(len(labels), MOST))}"
     )
 
