@@ -24,11 +24,12 @@ from ..probes import DEFAULT_PROBES
 from ..stack import draw_inputs, make_cell, stack
 from ..tape import SEGMENT, advance
 from ..weights import read_out
-from .files import named_arrays, plain, sequences
-from .naming import Array, Block, Scheme, found, matrix, of_shape
+from .files import named_arrays, sequences
+from .naming import Array, Block, Scheme, found
 from .naming import Layer as Blocks
 from .own import OWN
 from .pytorch import CELL_MODULES, MODULES
+from .readout import fitting, read_outs
 
 SCHEMES: dict[str, Scheme] = {"pytorch": MODULES, "pytorch_cell": CELL_MODULES, "longlag": OWN}
 """The naming schemes, in the order in which they are tried."""
@@ -85,7 +86,7 @@ def read_network(
     given = {name: value for name, value in parameters.items() if value is not None}
     named = named_arrays(weights)
     network = _recognised(named, prefix, cell)
-    heads = _heads(named, network[-1], readout)
+    heads = read_outs(named, network[-1], readout)
     x = None if inputs is None else sequences(inputs)
     _refuse(given, x is not None, bool(heads[0]))
     if x is not None:
@@ -100,7 +101,7 @@ def read_network(
             point = _point(block, given)
             drawn = ("inputs",) if inputs is None and i == 0 else ()
             x = draw_inputs(point) if x is None else x
-            hint = _read_outs(named, len(blocks) * point.hidden_size) if i + 1 == len(network) else ""
+            hint = fitting(named, len(blocks) * point.hidden_size) if i + 1 == len(network) else ""
             here.append(_layer(f"{i} reverse" if here else f"{i}", block, head, point, x, drawn, hint))
         layers += here
         if i + 1 < len(network):
@@ -203,29 +204,6 @@ def _behind(there: Sequence[tuple[str, Scheme]], prefix: str) -> list[tuple[str,
     return same or [one for one in there if prefix and one[0].rstrip(".").endswith(f".{prefix}")]
 
 
-def _heads(named: Mapping[str, Any], last: Blocks, readout: str | None) -> list[dict[str, Array]]:
-    """V and d of each direction of the last layer, or nothing where they are to be drawn."""
-    N, own = last[0].arrays["W"].shape[0], {n: last[0].arrays[n] for n in ("V", "d") if n in last[0].arrays}
-    N //= len(make_cell(Point(cell=last[0].cell)).gates)
-    if own and readout is not None:
-        raise InvalidPoint(f"readout = {readout!r}: these weights have a V of their own; leave readout out")
-    if own:
-        return [{"d": np.zeros(len(own["V"])), **own}]
-    if readout is None:
-        return [{} for _ in last]
-    where, width = readout.rstrip(".").removesuffix(".weight"), len(last) * N
-    behind = [name for name in named if name.endswith(f".{where}.weight")]
-    if f"{where}.weight" not in named and len(behind) == 1:
-        where = behind[0].removesuffix(".weight")
-    if f"{where}.weight" not in named:
-        raise InvalidPoint(f"there is no {where}.weight{_read_outs(named, width) or '; ' + found(named)}")
-    V = matrix(named, f"{where}.weight", "is the read-out")
-    of_shape(f"{where}.weight", V, ("K", width), f"after {width} hidden units")
-    d = plain(f"{where}.bias", named[f"{where}.bias"]) if f"{where}.bias" in named else np.zeros(len(V))
-    of_shape(f"{where}.bias", d, (len(V),), f"beside {where}.weight {V.shape}")
-    return [{"V": np.ascontiguousarray(V[:, j * N : (j + 1) * N]), "d": d} for j in range(len(last))]
-
-
 def _refuse(given: Mapping[str, Any], inputs: bool, head: bool) -> None:
     """Parameters that the weights or the inputs settle. Raises InvalidPoint."""
     settled = {
@@ -277,16 +255,6 @@ def _ending(layer: Layer, behind: int) -> Layer:
     what = "the layer behind it has" if behind == 1 else f"the {behind} layers behind it have"
     note = f"its state leaves the range: {what} no inputs, and no row"
     return replace(layer, notes=(*layer.notes, note))
-
-
-def _read_outs(named: Mapping[str, Any], width: int) -> str:
-    """The linear layers that could be the read-out, for a hint; or nothing."""
-    fitting = [
-        f"{name.removesuffix('.weight')} {shape}"
-        for name, value in named.items()
-        if name.endswith(".weight") and len(shape := tuple(np.shape(value))) == 2 and shape[1] == width
-    ]
-    return f"; readout can be {' or '.join(fitting)}" if fitting else ""
 
 
 def _next_inputs(directions: Sequence[Layer]) -> Array:
