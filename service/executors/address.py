@@ -30,7 +30,7 @@ def probe(address: str) -> None:
     connect(address)
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _QUESTION, address],
+            [sys.executable, "-P", "-c", _QUESTION, address],
             capture_output=True,
             text=True,
             timeout=ANSWER_SECONDS,

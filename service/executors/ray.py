@@ -161,7 +161,7 @@ class RayExecutor:
 
         Asked by another process: in this one Ray's own question (``ray.nodes``) aborts on such a head.
         """
-        command = [sys.executable, "-c", _QUESTION, _address(self._settings.ray), self._own]
+        command = [sys.executable, "-P", "-c", _QUESTION, _address(self._settings.ray), self._own]
         try:
             done = subprocess.run(command, capture_output=True, timeout=_NODE, cwd=tempfile.gettempdir())
             gone = done.returncode != 0

@@ -174,6 +174,12 @@ CHECKS: dict[str, Entry] = {
     "driven tanh network, N = 400, g = 1.5, input sd .5: λ_1 = ½ ln χ": Entry(
         "mean field", mean_field.driven, "Molgedey, Schuchhardt & Schuster 1992"
     ),
+    "autonomous tanh network, N = 1,600: λ_1 = ½ ln χ at g = 1.5 and 3": Entry(
+        "mean field", mean_field.large_autonomous, "Molgedey, Schuchhardt & Schuster 1992", slow=True
+    ),
+    "driven tanh network, N = 1,600, g = 1.5, input sd .5: λ_1 = ½ ln χ": Entry(
+        "mean field", mean_field.large_driven, "Molgedey, Schuchhardt & Schuster 1992", slow=True
+    ),
     # ---- calibration
     "calibration: the knob of an orthogonal linear network is its γ (relative)": Entry(
         "calibration", kept.calibrated, _OWN
@@ -231,13 +237,7 @@ CHECKS: dict[str, Entry] = {
     "a network that reads nothing has the loss of chance (relative)": Entry(
         "chance levels", chance.blind_network, _OWN
     ),
-    # ---- slow: wide networks, learning
-    "autonomous tanh network, N = 1,600: λ_1 = ½ ln χ at g = 1.5 and 3": Entry(
-        "mean field", mean_field.large_autonomous, "Molgedey, Schuchhardt & Schuster 1992", slow=True
-    ),
-    "driven tanh network, N = 1,600, g = 1.5, input sd .5: λ_1 = ½ ln χ": Entry(
-        "mean field", mean_field.large_driven, "Molgedey, Schuchhardt & Schuster 1992", slow=True
-    ),
+    # ---- learning; slow
     "LSTM of 1997 learns a lag of 100: at most 3 × 5,040 sequences (ratio)": Entry(
         "learning", learning.lstm_long_lag, _HS97, slow=True
     ),
