@@ -35,6 +35,7 @@ def table(frames: Frames) -> pd.DataFrame:
         whole[name] = mean_interval(rows, _KEYS, name).set_index(_KEYS)["mean"]
     spread = mean_interval(rows, _KEYS, "spread").set_index(_KEYS)
     whole[["spread", "spread_low", "spread_high"]] = spread[["mean", "low", "high"]]
+    whole["spread_low"] = whole["spread_low"].clip(lower=0.0)  # a standard deviation is not below zero
     own = frames.curve("delta")
     own = own[own["point_id"].isin(rows["point_id"])]
     whole["own"] = mean_interval(own, _KEYS, "ln_norm").set_index(_KEYS)["mean"]
