@@ -41,11 +41,12 @@ def lag_axis(axes: Axes, last: float) -> None:
 
 
 def steps_axis(axes: Axes, last: float, name: str = "step t") -> None:
-    """A logarithmic x axis of steps (or lags) from 1, labelled 1, 10, 100."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    """A logarithmic x axis of steps (or lags) from 1, labelled 1, 10, 100; more of them where it spans little."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_xlim(1, max(last, 2.0))
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if last > 30 else (1.0, 2.0, 3.0, 5.0, 7.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(name)
