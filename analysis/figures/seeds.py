@@ -30,9 +30,20 @@ from .base import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+    from numpy.typing import NDArray
 
 _LN10 = np.log(10.0)
 MOST = 24
+_AVERAGES = {"median": "D", "arithmetic": "^"}
+_SEED: dict[str, Any] = {
+    "linestyle": "",
+    "marker": "o",
+    "markersize": 4.5,
+    "alpha": 0.65,
+    "markeredgewidth": 0,
+}
+_OPEN: dict[str, Any] = {"linestyle": "", "markerfacecolor": PAPER, "markeredgecolor": INK}
 
 
 def _missing(frames: Frames) -> str | None:
@@ -59,43 +70,12 @@ def _panel(frames: Frames, title: str, labels: list[str], table: pd.DataFrame, v
 
 
 def _draw(axes: Axes, frames: Frames, rows: pd.DataFrame, values: pd.DataFrame) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patheffects import withStroke
-
     styles, spans = variant_styles(frames), []
     for place, row in enumerate(rows.to_dict("records")):
         ends = values.loc[values["variant"] == row["variant"], "end"].to_numpy(np.float64)
         x = (np.sort(ends) - row["geometric"]) / _LN10
         spans += [x[0], x[-1]]
-        height = place + 0.12 * np.sin(2.4 * np.arange(len(x)))  # apart, so that equal ones can be counted
-        colour = styles[str(row["variant"])]["color"]
-        axes.plot(
-            x, height, linestyle="", marker="o", markersize=4.5, color=colour, alpha=0.65, markeredgewidth=0
-        )
-        axes.plot([0, 0], [place - 0.17, place + 0.26], color=INK, linewidth=1.6)
-        for name, marker in (("median", "D"), ("arithmetic", "^")):
-            at = (row[name] - row["geometric"]) / _LN10
-            axes.plot(
-                at,
-                place,
-                linestyle="",
-                marker=marker,
-                markersize=6.5,
-                markerfacecolor=PAPER,
-                markeredgecolor=INK,
-            )
-        text = f"{row['variant']}, γ = {short(row['gamma'])}: {power_of_ten(row['geometric'])}"
-        axes.text(
-            0.01,
-            place - 0.36,
-            re.sub(r"\^([−\d.,]+)", r"$^{\1}$", text),
-            transform=axes.get_yaxis_transform(),
-            color=colour,
-            fontsize=9,
-            va="center",
-            path_effects=[withStroke(linewidth=2.5, foreground=PAPER)],
-            zorder=5,
-        )
+        _draw_row(axes, place, row, x, styles[str(row["variant"])]["color"])
     half = max(*np.abs(spans), 0.05) * 1.12
     axes.set_xlim(-half, half)
     axes.set_ylim(len(rows) - 0.5, -0.62)
@@ -103,23 +83,41 @@ def _draw(axes: Axes, frames: Frames, rows: pd.DataFrame, values: pd.DataFrame) 
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("decades from the geometric mean over seeds")
-    shape: dict[str, Any] = {"linestyle": "", "markerfacecolor": PAPER, "markeredgecolor": INK}
-    handles = [
-        Line2D([], [], linestyle="", marker="o", color=INK, alpha=0.65, label="a seed"),
-        Line2D(
-            [],
-            [],
-            linestyle="",
-            marker="|",
-            markersize=10,
-            color=INK,
-            markeredgewidth=1.6,
-            label="geometric",
-        ),
-        Line2D([], [], marker="D", label="median", **shape),
-        Line2D([], [], marker="^", label="arithmetic", **shape),
+    key_above(axes, _key())
+
+
+def _draw_row(axes: Axes, place: int, row: dict[Any, Any], x: NDArray[np.float64], colour: str) -> None:
+    """The seeds ``x`` of a variant in decades from their geometric mean, its averages, and its name above."""
+    from matplotlib.patheffects import withStroke
+
+    height = place + 0.12 * np.sin(2.4 * np.arange(len(x)))  # apart, so that equal ones can be counted
+    axes.plot(x, height, **_SEED, color=colour)
+    axes.plot([0, 0], [place - 0.17, place + 0.26], color=INK, linewidth=1.6)
+    for name, marker in _AVERAGES.items():
+        axes.plot((row[name] - row["geometric"]) / _LN10, place, marker=marker, markersize=6.5, **_OPEN)
+    text = f"{row['variant']}, γ = {short(row['gamma'])}: {power_of_ten(row['geometric'])}"
+    axes.text(
+        0.01,
+        place - 0.36,
+        re.sub(r"\^([−\d.,]+)", r"$^{\1}$", text),
+        transform=axes.get_yaxis_transform(),
+        color=colour,
+        fontsize=9,
+        va="center",
+        path_effects=[withStroke(linewidth=2.5, foreground=PAPER)],
+        zorder=5,
+    )
+
+
+def _key() -> list[Line2D]:
+    from matplotlib.lines import Line2D
+
+    bar: dict[str, Any] = {"linestyle": "", "marker": "|", "markersize": 10, "markeredgewidth": 1.6}
+    return [
+        Line2D([], [], **_SEED, color=INK, label="a seed"),
+        Line2D([], [], **bar, color=INK, label="geometric"),
+        *(Line2D([], [], marker=marker, label=name, **_OPEN) for name, marker in _AVERAGES.items()),
     ]
-    key_above(axes, handles)
 
 
 def _caption(frames: Frames) -> str:

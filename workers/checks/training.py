@@ -89,37 +89,20 @@ def of_blocks(rows: NDArray, N: int, size: int, one: Callable[[NDArray], NDArray
     return np.concatenate([shared, rows[:, 2 * N :]], axis=1)
 
 
+_OF_1997 = Point(cell="lstm_1997", gradient="truncated", gamma=1.0, hidden_size=4)
+
+
 def lstm_for_long_lag(P: int, p: int) -> Learner:
     """P networks of the LSTM of 1997 for experiment 2a: 4 cells, weights uniform in ±.2, rate 1, input gates
     biased to −3, two sequences a step and the truncated gradient."""
-    point = Point(
-        cell="lstm_1997",
-        gradient="truncated",
-        gamma=1.0,
-        length=p,
-        hidden_size=4,
-        input_size=p + 1,
-        output_size=2,
-        batch_size=2,
-        loss="cross_entropy",
-    )
+    point = _OF_1997.replace(length=p, input_size=p + 1, output_size=2, batch_size=2, loss="cross_entropy")
     return _lstm(point, P, 0.2, 0.0, np.full(4, -3.0), 1.0)
 
 
 def lstm_for_adding(P: int, T: int) -> Learner:
     """P networks for adding: two blocks of two cells, weights and biases uniform in ±.1 but those of the input
     gates, −3 in the first block and −6 in the second, rate .5 and the truncated gradient."""
-    point = Point(
-        cell="lstm_1997",
-        gradient="truncated",
-        gamma=1.0,
-        length=T,
-        hidden_size=4,
-        input_size=2,
-        output_size=1,
-        batch_size=TOGETHER,
-        loss="squared",
-    )
+    point = _OF_1997.replace(length=T, input_size=2, output_size=1, batch_size=TOGETHER, loss="squared")
     alone = _lstm(point, P, 0.1, 0.1, np.array([-3.0, -3.0, -6.0, -6.0]), 0.5, slope=0.25)
     alone.parameters["d"] += 0.5
     tied = {
