@@ -5,19 +5,16 @@ Embedded: it works on the store and the index itself. A reading call never makes
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..workers.points import KERNEL_VERSION, PARAMETERS
-from . import curves
+from ..workers.points import PARAMETERS
+from . import curves, scorecard
 from .driver import OnProgress, drive, missing
 from .errors import InvalidStudy, JobConflict, NotFound
 from .executors.address import connect
@@ -34,8 +31,6 @@ from .upkeep import Finding
 
 if TYPE_CHECKING:
     from ..workers.checks import Check
-
-_ENDLESS = (math.inf, -math.inf)
 
 
 @dataclass(frozen=True)
@@ -236,23 +231,11 @@ class Client:
 
     def keep_scorecard(self, found: Sequence[Check]) -> None:
         """Keep what ``verify`` found in the store, for its reports; where there is no store, nothing is made."""
-        if self.store.exists():
-            rows = [{**asdict(check), "passed": check.passed} for check in found]
-            finite = [
-                {n: v if v == v and v not in _ENDLESS else None for n, v in row.items()} for row in rows
-            ]
-            written = datetime.now(UTC).isoformat(timespec="seconds")
-            self.store.keep_scorecard(
-                json.dumps({"kernel": KERNEL_VERSION, "written": written, "checks": finite})
-            )
+        scorecard.keep(self.store, found)
 
     def scorecard(self) -> dict[str, Any] | None:
         """What ``verify`` found last on this store: kernel (its version), written (ISO), checks (a dict each)."""
-        text = self.store.scorecard()
-        try:
-            return json.loads(text) if text else None
-        except ValueError:
-            return None
+        return scorecard.read(self.store)
 
     def sql(self, text: str, timeout: float = 30.0, max_rows: int = 100_000) -> pd.DataFrame:
         """The rows of one SELECT, which can only read: views ``runs`` and ``study_runs`` have the results.
