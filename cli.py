@@ -367,6 +367,11 @@ def curves(
 
     given: Options = ctx.obj
     frame = given.client().curves(name, revision, options.conditions(where or []), kind or None)
+    if frame.empty:
+        from .service.curves import KINDS
+
+        probe = KINDS[kind[0] if kind else "delta"].probe
+        given.screen.note(f"no curves: none of these runs was measured with the probe {probe!r}")
     if not (csv or json or parquet):
         from .workers.points import PARAMETERS
 

@@ -438,6 +438,14 @@ def test_query_reads_standard_input(say, store: Path, monkeypatch: pytest.Monkey
         assert say("--data", store, "query", "-")[1].split() == ["n", "12"]
 
 
+def test_curves_that_were_not_measured_are_missed_by_name(say, store: Path) -> None:
+    code, _, error = say("--data", store, "curves", "tiny", "--kind", "window")
+    assert code == 0
+    assert one_line(error)
+    assert "with the probe 'gradient_by_lag'" in error
+    assert say("--data", store, "curves", "tiny", "--kind", "delta")[2] == ""
+
+
 def test_curves_are_chosen_by_kind_and_columns(say, store: Path) -> None:
     chosen = ("--where", "cell=simple", "--where", "gamma=0.5,1", "--where", "length=4", "--where", "seed=0")
     out = say("--data", store, "curves", "tiny", "--kind", "adjoint", "--kind", "bound", *chosen)[1]
