@@ -1,8 +1,9 @@
 """The nonlinearities: value and derivative, both from the net input z.
 
 Derivatives never come from the value: ``1 − tanh²`` has lost half its digits at |z| = 10 and all of them at 19.
-With e = exp(−2|z|), tanh'(z) = 4e/(1+e)²; with e = exp(−|z|), logistic'(z) = e/(1+e)². Where even the
-exponential leaves the range, ``factor`` puts a power of two per row aside, so no logarithm is lost.
+One exponential gives both: with E = exp(−2z) tanh z = (1−E)/(1+E) and tanh'(z) = 4E/(1+E)²; with E = exp(−z)
+logistic(z) = 1/(1+E) and logistic'(z) = E/(1+E)². Where even the exponential leaves the range, ``factor`` puts a
+power of two per row aside, so no logarithm is lost.
 
 Every transcendental function is called on contiguous arrays only: NumPy takes another code path, with other
 last bits, where strides differ, and then a point's numbers would depend on its company.
@@ -25,20 +26,29 @@ class Activation:
     name: str
     slope: float
     value: Callable[..., Array]
-    derivative: Callable[[Array], Array]
+    both: Callable[[Array, Array, Array], None]
+    """f(z) and f'(z) at once, written into the second and the third array."""
     ln_derivative: Callable[[Array], Array]
 
-    def factor(self, z: Array) -> tuple[Array, NDArray[np.int64] | None]:
+    def derivative(self, z: Array) -> Array:
+        """f'(z), to full relative accuracy."""
+        D = np.empty_like(z)
+        self.both(z, np.empty_like(z), D)
+        return D
+
+    def factor(self, z: Array, D: Array | None = None) -> tuple[Array, NDArray[np.int64] | None]:
         """f'(z) as (D, shift) with f' = D · 2^shift; ``shift`` is per row (all axes but the last) or None.
 
-        A row is shifted only where all of its derivatives are so small that a product with them would
-        underflow (below 2^−500 in float64, 2^−60 in float32), as in a saturated network.
+        ``D`` is f'(z) where it is there already. A row is shifted only where all of its derivatives are so small
+        that a product with them would underflow (below 2^−500 in float64, 2^−60 in float32), as in a saturated
+        network.
         """
-        D = self.derivative(z)
+        D = self.derivative(z) if D is None else D
         tiny = np.asarray(2.0 ** (-60 if D.dtype == np.float32 else -500), D.dtype)
         low = D.max(axis=-1) < tiny
         if not low.any():
             return D, None
+        D = D.copy()
         ln = self.ln_derivative(z[low].astype(np.float64))
         peak = ln.max(axis=-1)
         steps = np.where(np.isfinite(peak), np.floor(peak / _LN2), 0.0)
@@ -57,25 +67,72 @@ def logistic(z: Array, out: Array | None = None) -> Array:
     return np.reciprocal(out, out=out)
 
 
-def logistic_pair(z: Array) -> tuple[Array, Array]:
-    """logistic(z) and logistic'(z) from the one exponential exp(−|z|)."""
-    e = np.abs(z)
-    np.negative(e, out=e)
-    np.exp(e, out=e)
-    inverse = np.reciprocal(e + 1)
-    np.multiply(e, inverse, out=e)
-    return np.where(z >= 0, inverse, e), e * inverse
+def logistic_both(z: Array, value: Array, slope: Array) -> None:
+    """logistic(z) and logistic'(z) from the one exponential E = exp(−z): f = 1/(1+E), f' = f · (E·f)."""
+    E = np.negative(z, out=slope)
+    far = _leaves(E)
+    if far:
+        np.minimum(E, _FAR[z.dtype.char], out=E)
+    np.exp(E, out=E)
+    np.add(E, 1, out=value)
+    np.reciprocal(value, out=value)
+    if far:
+        np.copyto(value, 0, where=z < -_FAR[z.dtype.char])
+    E *= value
+    E *= value
 
 
-def tanh_derivative(z: Array) -> Array:
-    """1/cosh² z, to full relative accuracy for every z whose result is in range."""
-    e = np.abs(z)
-    e *= -2
-    np.exp(e, out=e)
-    d = e + 1
-    d *= d
-    e *= 4
-    return np.divide(e, d, out=e)
+def tanh_both(z: Array, value: Array, slope: Array) -> None:
+    """tanh z and tanh' z = 4E/(1+E)², E = exp(−2z).
+
+    In double precision the value comes from the same exponential: (1−E)/(1+E), and below |z| = 1/8, where that
+    would cancel, Lambert's continued fraction z/(1 + z²/(3 + z²/(5 + z²/(7 + z²/9)))), to the last digit there.
+    """
+    E = np.multiply(z, -2, out=slope)
+    far = _leaves(E)
+    if far:
+        np.minimum(E, _FAR[z.dtype.char], out=E)
+    np.exp(E, out=E)
+    sum_ = E + 1
+    if z.dtype == np.float64:
+        np.subtract(1, E, out=value)
+        value /= sum_
+        _near_zero(z, value)
+    else:  # where its own function is the faster one
+        np.tanh(z, out=value)
+    E /= sum_
+    E /= sum_
+    if far:
+        np.copyto(E, np.exp(-2 * np.abs(z)), where=z < -_FAR[z.dtype.char] / 2)
+    E *= 4
+
+
+def _leaves(exponent: Array) -> bool:
+    """Whether an exponential may leave the range, or its argument is NaN."""
+    return not np.maximum.reduce(exponent, axis=None) < _FAR[exponent.dtype.char]
+
+
+def _near_zero(z: Array, value: Array) -> None:
+    """Put tanh z where |z| < 1/8."""
+    square = z * z
+    x = square / 9
+    x += 7
+    for odd in (5, 3, 1):
+        np.divide(square, x, out=x)
+        x += odd
+    np.divide(z, x, out=x)
+    np.copyto(value, x, where=square < 1 / 64)
+
+
+def complement(z: Array, value: Array, slope: Array, out: Array) -> None:
+    """1 − logistic(z) without cancellation, from both: logistic' / logistic."""
+    np.divide(slope, value, out=out)
+    if _leaves(-z):
+        np.copyto(out, 1, where=z < -_FAR[z.dtype.char])
+
+
+_FAR = {"f": 87.0, "d": 708.0}
+"""By the dtype's letter: exp of it and of its negative are in range."""
 
 
 def tanh_ln_derivative(z: Array) -> Array:
@@ -99,20 +156,27 @@ def _relu(z: Array, out: Array | None = None) -> Array:
     return np.maximum(z, 0, out=out)
 
 
+def _relu_both(z: Array, value: Array, slope: Array) -> None:
+    np.maximum(z, 0, out=value)
+    np.greater(z, 0, out=slope)  # at the kink z = 0 the derivative is 0, as in every common framework
+
+
 def _identity(z: Array, out: Array | None = None) -> Array:
     return np.positive(z, out=out)
 
 
+def _identity_both(z: Array, value: Array, slope: Array) -> None:
+    np.copyto(value, z)
+    slope.fill(1)
+
+
+def _relu_ln_derivative(z: Array) -> Array:
+    return np.where(z > 0, 0.0, -np.inf).astype(z.dtype)
+
+
 ACTIVATIONS: dict[str, Activation] = {
-    "tanh": Activation("tanh", 1.0, np.tanh, tanh_derivative, tanh_ln_derivative),
-    "logistic": Activation("logistic", 0.25, logistic, lambda z: logistic_pair(z)[1], logistic_ln_derivative),
-    # at the kink z = 0 the derivative is 0, as in every common framework
-    "relu": Activation(
-        "relu",
-        1.0,
-        _relu,
-        lambda z: (z > 0).astype(z.dtype),
-        lambda z: np.where(z > 0, 0.0, -np.inf).astype(z.dtype),
-    ),
-    "identity": Activation("identity", 1.0, _identity, np.ones_like, np.zeros_like),
+    "tanh": Activation("tanh", 1.0, np.tanh, tanh_both, tanh_ln_derivative),
+    "logistic": Activation("logistic", 0.25, logistic, logistic_both, logistic_ln_derivative),
+    "relu": Activation("relu", 1.0, _relu, _relu_both, _relu_ln_derivative),
+    "identity": Activation("identity", 1.0, _identity, _identity_both, np.zeros_like),
 }

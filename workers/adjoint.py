@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cells.base import Array
-from .descent import Stretch, back, descent
+from .descent import Stretch, back, descent, stretch_steps
 from .gradients import Gradients, Terms
 from .loss_rows import Joining, LossRows
 from .outputs import Outputs
+from .room import Room
 from .scale import DEAD, LN2, Bundle, Exponents, in_range, ln_of, squared_norms, unit_rows
 from .stack import Stack
 from .tape import Tape
@@ -78,6 +79,8 @@ class _Sweep:
         self.ln_adjoint = np.full_like(self.ln_delta, -np.inf)
         self.gradients = Gradients(stack.cell, B)
         self.gradients.add_read_out(outputs)
+        self.terms = None if norms_only else Terms.of(stack, min(T, stretch_steps(stack)))
+        self.room = Room(stack.weights.V.dtype)
 
     def take(self, stretch: Stretch) -> None:
         """The steps of a stretch, the later ones first."""
@@ -85,32 +88,34 @@ class _Sweep:
         P, R, B = self.rows.starts.shape
         behind = R - bisect_left(self.stack.loss_times, stretch.start + 1)  # rows that will have joined
         norms = [_Norms(len(steps), P, behind, B) for _ in range(2)]
-        terms = Terms.of(self.stack, len(steps))
-        first = 0
+        terms = None if self.terms is None else self.terms.again(len(steps))
+        joined, first = self.rows.of(stretch), 0
         for i, bundle in enumerate(self.bundles):
             self.bundles[i] = self._through(bundle, first, steps, norms, terms)
             first += bundle.rows
-        joined = self.rows.of(stretch)
         self._join(joined, first, steps, norms, terms)
         for one, whole in zip(norms, (self.ln_delta, self.ln_adjoint), strict=True):
             one.write(whole[:, :, stretch.start : stretch.stop])
-        if not self.norms_only:
+        if terms is not None:
             if not self.alone:
                 self._sum(joined, steps, terms)
-            self.gradients.add(stretch.chunk(terms.value), terms.exponent)
+            self.gradients.add(stretch.chunk(terms.value), terms.exponent, in_place=True)
 
-    def _through(self, bundle: Bundle, first: int, steps: Steps, norms: list[_Norms], terms: Terms) -> Bundle:
+    def _through(
+        self, bundle: Bundle, first: int, steps: Steps, norms: list[_Norms], terms: Terms | None
+    ) -> Bundle:
         """A bundle behind all of the steps. Norms are looked at behind them: most stretches are safe throughout,
         and one that is not is gone through again. Row by row the bits are the same."""
         bundle.rescale(ahead=len(steps))
         if bundle.exponent.min() > DEAD // 2:
             after = self._walk(bundle, first, steps, norms, terms, careful=False)
             if all(one.safe(first, bundle) for one in norms):
+                self.room.give(bundle.value)
                 return after
         return self._walk(bundle, first, steps, norms, terms, careful=True)
 
     def _join(
-        self, joined: dict[int, Joining], first: int, steps: Steps, norms: list[_Norms], terms: Terms
+        self, joined: dict[int, Joining], first: int, steps: Steps, norms: list[_Norms], terms: Terms | None
     ) -> None:
         """Let the rows of the stretch's loss times, by their step, join and go down."""
         young: Bundle | None = None
@@ -127,19 +132,32 @@ class _Sweep:
                 self.bundles.append(young)
 
     def _walk(
-        self, bundle: Bundle, first: int, steps: Steps, norms: list[_Norms], terms: Terms, careful: bool
+        self,
+        bundle: Bundle,
+        first: int,
+        steps: Steps,
+        norms: list[_Norms],
+        terms: Terms | None,
+        careful: bool,
     ) -> Bundle:
         """Down the steps, noting the norms of the rows; they are rescaled where it is ``careful``."""
-        G = len(self.stack.cell.gates)
+        G, start = len(self.stack.cell.gates), bundle.value
+        shape, kept = bundle.value.shape, terms if self.alone else None
+        scratch = self.room.take(G + self.stack.cell.extra, *shape[1:]) if kept is None else None
         for c, k, local in steps:
             norms[1].put(c, first, bundle, careful)
-            bundle, down = back(self.stack, bundle, local)
-            delta = Bundle(down.value[:G], down.exponent)
-            norms[0].put(c, first, delta, careful)
+            above = bundle.value
+            delta = scratch if kept is None else kept.value[:, :, c, None]
+            bundle, down = back(self.stack, bundle, local, delta, self.room.take(*shape))
+            if above is not start:
+                self.room.give(above)
+            norms[0].put(c, first, Bundle(down.value[:G], down.exponent), careful)
             if self.error_terms is not None:
-                self.error_terms(k - 1, first, unit_rows(delta.value))
-            if self.alone and not self.norms_only:
-                terms.put(c, down.value[:, :, 0], self.rows.absolute(down)[:, 0])
+                self.error_terms(k - 1, first, unit_rows(down.value[:G]))
+            if kept is not None:
+                kept.exponent[:, c] = self.rows.absolute(down, alive=not careful)[:, 0]
+        if scratch is not None:
+            self.room.give(scratch)
         return bundle
 
     def _sum(self, joined: dict[int, Joining], steps: Steps, terms: Terms) -> None:
@@ -160,12 +178,14 @@ class _Norms:
 
     def __init__(self, C: int, P: int, Q: int, B: int) -> None:
         self.squares, self.exponent = np.zeros((C, P, Q, B)), np.zeros((C, P, Q, B), np.int64)
+        self._last: Exponents | None = None
 
     def put(self, c: int, first: int, bundle: Bundle, careful: bool) -> None:
         """Note the norms of a bundle, whose rows are the ones from ``first`` on, at the c-th step."""
         rows = slice(first, first + bundle.rows)
         self.squares[c, :, rows] = bundle.rescale() if careful else squared_norms(bundle.value)
-        self.exponent[c, :, rows] = bundle.exponent
+        if bundle.exponent is not self._last:  # it seldom changes
+            self.exponent[: c + 1, :, rows] = self._last = bundle.exponent
 
     def safe(self, first: int, bundle: Bundle) -> bool:
         """Whether the bundle's rows have been in the safe range at all steps."""

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .cells.base import Array, Chunk
 from .scale import Bundle
 from .stack import Stack
@@ -67,12 +69,26 @@ def steps_of(B: int) -> int:
     return 1 << (max(1, min(64, 256 // B)).bit_length() - 1)
 
 
-def back(stack: Stack, bundle: Bundle, local: tuple[Any, ...]) -> tuple[Bundle, Bundle]:
-    """One step down: λ_{k−1} and the error terms δ_k of a bundle λ_k. Its rows should be in the safe range."""
-    step = stack.cell.step_adjoint(stack.weights, local, bundle.value)
-    adjoint = delta = bundle.exponent
+def back(
+    stack: Stack,
+    bundle: Bundle,
+    local: tuple[Any, ...],
+    delta: Array | None = None,
+    adjoint: Array | None = None,
+) -> tuple[Bundle, Bundle]:
+    """One step down: λ_{k−1} and the error terms δ_k of a bundle λ_k. Its rows should be in the safe range.
+
+    They are written to ``adjoint`` and ``delta`` (G + extra, P, Q, B, N), where these are given.
+    """
+    rows, cell = bundle.value, stack.cell
+    if delta is None:
+        delta = np.empty((len(cell.gates) + cell.extra, *rows.shape[1:]), rows.dtype)
+    if adjoint is None:
+        adjoint = np.empty_like(rows)
+    step = cell.step_adjoint(stack.weights, local, rows, delta, adjoint)
+    above = below = bundle.exponent
     if step.adjoint_shift is not None:
-        adjoint = adjoint + step.adjoint_shift[:, None]
+        below = below + step.adjoint_shift[:, None]
     if step.delta_shift is not None:
-        delta = delta + step.delta_shift[:, None]
-    return Bundle(step.adjoint, adjoint), Bundle(step.delta, delta)
+        above = above + step.delta_shift[:, None]
+    return Bundle(step.adjoint, below), Bundle(step.delta, above)

@@ -37,6 +37,10 @@ class Terms:
         value = np.zeros((blocks, P, C, B, stack.weights.V.shape[-1]), stack.weights.V.dtype)
         return cls(value, np.full((P, C, B), DEAD, np.int64), [])
 
+    def again(self, C: int) -> Terms:
+        """The same arrays for the next C steps, no more than there were: each is put anew."""
+        return Terms(self.value[:, :, :C], np.full_like(self.exponent[:, :C], DEAD), [])
+
     def put(self, c: int, value: Array, exponent: Exponents) -> None:
         """Those of the c-th step: (G + extra, P, B, N), (P, B)."""
         self.value[:, :, c], self.exponent[:, c] = value, exponent
@@ -48,7 +52,7 @@ class Gradients:
 
     def __init__(self, cell: Cell, B: int) -> None:
         self._cell, self._B = cell, B
-        self.sums: Sums = {}
+        self._sums: Sums = {}
 
     def add_read_out(self, outputs: Outputs) -> None:
         """∂L/∂V = Σ (∂ℓ/∂ŷ) hᵀ and ∂L/∂d = Σ ∂ℓ/∂ŷ over loss times and columns."""
@@ -59,8 +63,10 @@ class Gradients:
         self._add("V", outer(left, hidden), exponent + moved)
         self._add("d", outer(left, np.ones((P, R * B, 1), left.dtype))[..., 0], exponent)
 
-    def add(self, chunk: Chunk, exponent: Exponents) -> None:
+    def add(self, chunk: Chunk, exponent: Exponents, in_place: bool = False) -> None:
         """Add the steps of a chunk whose error terms are chunk.delta · 2^exponent, exponent (P, C, B).
+
+        They may be changed ``in_place``.
 
         Where one scale a point cannot hold them (large error terms may meet zero inputs, and then the small ones
         are the gradient), the point's steps are added in halves.
@@ -70,14 +76,17 @@ class Gradients:
             half, masked = exponent.shape[1] // 2, wide[:, None, None]
             for steps in (slice(half, None), slice(0, half)):
                 self.add(chunk.part(steps), np.where(masked, exponent[:, steps], DEAD))
-            exponent = np.where(masked, DEAD, exponent)
-        delta, scale = _common(chunk.delta, exponent)
+            exponent, in_place = np.where(masked, DEAD, exponent), False
+        delta, scale = _common(chunk.delta, exponent, in_place)
         parts = self._cell.gradients(chunk._replace(delta=delta))
-        moved = dict.fromkeys(parts, np.zeros_like(scale))
-        if not all(np.isfinite(part).all() for part in parts.values()):
+        sizes = {name: _size(part) for name, part in parts.items()}
+        if not np.isfinite(sum(sizes.values())).all():
             parts, moved = self._tamed(chunk._replace(delta=delta))
+            for name, part in parts.items():
+                self._add(name, part, scale + moved[name])
+            return
         for name, part in parts.items():
-            self._add(name, part, scale + moved[name])
+            self._add(name, part, scale, sizes[name])
 
     def _tamed(self, chunk: Chunk) -> tuple[dict[str, Array], dict[str, Exponents]]:
         """The same sums where products of large states or inputs overflow: these are scaled down first."""
@@ -88,36 +97,60 @@ class Gradients:
         by = dict.fromkeys(("U", "a", "rho", "theta"), with_states) | {"W": with_drive}
         return parts, {n: by.get(n, none) for n in parts}
 
-    def _add(self, name: str, part: Array, exponent: Exponents) -> None:
-        flat, moved = rescaled(part.reshape(1, len(part), -1), np.ones(len(part), np.bool_))
-        flat, exponent = flat[0], np.where(flat[0].any(axis=-1), exponent + moved, DEAD)
-        if name in self.sums:
-            value, scale = add(*self.sums[name], flat, exponent)
-            self.sums[name] = value, scale
+    def _add(self, name: str, part: Array, exponent: Exponents, size: NDArray | None = None) -> None:
+        """Add (P, …) · 2^exponent, of which ``size`` is the squared norm (P,) where that is known."""
+        flat, usual = part.reshape(len(part), -1), _USUAL[part.dtype.char]
+        if size is None or not ((size > 1 / usual) & (size < usual)).all():
+            rows, moved = rescaled(flat[None], np.ones(len(part), np.bool_))
+            flat, exponent = rows[0], np.where(rows[0].any(axis=-1), exponent + moved, DEAD)
+        if name not in self._sums:
+            self._sums[name] = flat, exponent
+            return
+        value, scale = self._sums[name]
+        if (scale == exponent).all():
+            value += flat
         else:
-            self.sums[name] = flat, exponent
+            self._sums[name] = add(value, scale, flat, exponent)
+
+    @property
+    def sums(self) -> Sums:
+        """The sums with a largest element in [½, 1): how they came about cannot be told from them."""
+        found = {}
+        for name, (value, exponent) in self._sums.items():
+            scaled, moved = rescaled(value[None], np.ones(len(value), np.bool_))
+            found[name] = scaled[0], np.where(scaled[0].any(axis=-1), exponent + moved, DEAD)
+        return found
 
     def ln_norms(self) -> dict[str, NDArray[np.float64]]:
         """ln‖∂L/∂θ‖ (Frobenius) of every array, (P,)."""
-        norms = {}
-        for name, (value, exponent) in self.sums.items():
-            scaled, moved = rescaled(value[None], np.ones(len(value), np.bool_))
-            norms[name] = 0.5 * np.log(squared_norms(scaled)) + (exponent + moved) * LN2 - np.log(self._B)
-        return norms
+        return {
+            name: 0.5 * np.log(squared_norms(value[None])) + exponent * LN2 - np.log(self._B)
+            for name, (value, exponent) in self.sums.items()
+        }
 
     def arrays(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, Array]:
         """Every gradient as (P, *shape); ±inf where it is beyond the range of the dtype, never NaN."""
         return {
             name: (times_power(value, exponent) / self._B).reshape(len(value), *shapes[name])
-            for name, (value, exponent) in self.sums.items()
+            for name, (value, exponent) in self._sums.items()
         }
 
 
-def _common(delta: Array, exponent: Exponents) -> tuple[Array, Exponents]:
+def _common(delta: Array, exponent: Exponents, in_place: bool = False) -> tuple[Array, Exponents]:
     """Rows (G, P, …, N) with exponents (P, …) on one scale a point, and that scale (P,); dead rows are zero."""
     scale = exponent.reshape(len(exponent), -1).max(axis=-1)
     scale = np.where(scale <= DEAD // 2, 0, scale)
-    return times_power(delta, exponent - scale.reshape(-1, *[1] * (exponent.ndim - 1))), scale
+    return times_power(delta, exponent - scale.reshape(-1, *[1] * (exponent.ndim - 1)), in_place), scale
+
+
+def _size(part: Array) -> NDArray[np.floating]:
+    """‖part‖² (P,) of (P, …), in its dtype: zero where it underflows, not finite where it overflows."""
+    flat = part.reshape(len(part), -1)
+    return np.vecdot(flat, flat)
+
+
+_USUAL = {"f": 2.0**60, "d": 2.0**600}
+"""By the dtype's letter: squared norms of sums up to it, and down to its inverse, need no scale of their own."""
 
 
 def _spread(exponent: Exponents) -> Exponents:

@@ -49,9 +49,9 @@ class LossRows:
         bare = Bundle(whole.value, np.where(alive, 0, DEAD))
         return {t: Joining(whole.row(i), bare.row(i)) for i, t in enumerate(times)}
 
-    def absolute(self, rows: Bundle) -> Exponents:
+    def absolute(self, rows: Bundle, alive: bool = False) -> Exponents:
         """The exponents (P, Q, B) of bare rows, the last loss time first, with their starts'; DEAD where a row is
-        zero."""
+        zero, if they are not known to be ``alive``."""
         Q = rows.exponent.shape[1]
         exponent = rows.exponent + self.starts[:, ::-1][:, :Q]
-        return np.where(rows.value.any(axis=(0, -1)), exponent, DEAD)
+        return exponent if alive else np.where(rows.value.any(axis=(0, -1)), exponent, DEAD)

@@ -145,11 +145,11 @@ def advance(stack: Stack, state: Array, start: int, stop: int) -> Segment:
     states = np.empty((stop - start + 1, *state.shape), state.dtype)
     states[0] = state
     net = np.empty((stop - start, len(cell.gates) + cell.spare, P, B, N), state.dtype)
-    for first in range(start, stop, SEGMENT):
-        last = min(first + SEGMENT, stop)
-        _project(stack, net[first - start : last - start], slice(first, last))
-    for k in range(stop - start):
-        cell.step(w, net[k], states[k], states[k + 1])
+    for first in range(0, stop - start, SEGMENT):
+        last = min(first + SEGMENT, stop - start)
+        _project(stack, net[first:last], slice(start + first, start + last))
+        for k in range(first, last):
+            cell.step(w, net[k], states[k], states[k + 1])
     return Segment(start, states, net)
 
 
@@ -157,12 +157,17 @@ def _project(stack: Stack, net: Array, steps: slice) -> None:
     """Write W x + b of one segment into the net inputs, as one product a block."""
     w, x = stack.weights, stack.drive[:, steps]
     P, C, B, M = x.shape
+    by_step = np.ascontiguousarray(x.swapaxes(0, 1))
     flat, product = x.reshape(P, C * B, M), np.empty((P, C * B, net.shape[-1]), net.dtype)
-    for g in range(len(w.W)):  # all blocks at once would be as large as the segment itself
-        np.matmul(flat, w.W[g].swapaxes(-1, -2), out=product)
+    for g, W in enumerate(w.W):  # all blocks at once would be as large as the segment itself
+        block = net[:, g]
+        if M == 1:  # a product without a sum
+            np.multiply(by_step, W.swapaxes(-1, -2), out=block)
+        else:
+            np.matmul(flat, W.swapaxes(-1, -2), out=product)
+            block[...] = product.reshape(P, C, B, -1).swapaxes(0, 1)
         if w.b is not None:
-            product += w.b[g]
-        net[:, g] = product.reshape(P, C, B, -1).swapaxes(0, 1)
+            block += w.b[g]
 
 
 def overflow_step(tape: Tape) -> NDArray[np.int64]:

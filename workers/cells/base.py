@@ -64,15 +64,14 @@ class Weights:
         assert self.U is not None
         return np.matmul(h, self.U[gates].swapaxes(-1, -2))
 
-    def pull(self, delta: Array, gates: slice = slice(None)) -> Array:
-        """Σ_g U_gᵀ δ_g: (G, P, Q, B, N) -> (P, Q, B, N)."""
+    def pull(self, delta: Array, out: Array, gates: slice = slice(None)) -> None:
+        """Σ_g U_gᵀ δ_g: (G, P, Q, B, N) -> ``out`` (P, Q, B, N)."""
         assert self.U is not None
         G, P, Q, B, N = delta.shape
-        back = np.matmul(delta.reshape(G, P, Q * B, N), self.U[gates])
-        total = back[0]
-        for part in back[1:]:
-            total += part
-        return total.reshape(P, Q, B, N)
+        flat, total = delta.reshape(G, P, Q * B, N, copy=False), out.reshape(P, Q * B, N, copy=False)
+        np.matmul(flat[0], self.U[gates][0], out=total)
+        for block, U in zip(flat[1:], self.U[gates][1:], strict=True):
+            total += np.matmul(block, U)
 
 
 class Back(NamedTuple):
@@ -152,7 +151,7 @@ class Cell(ABC):
     extra: ClassVar[int] = 0
     """Error-term blocks behind the net input's, kept only for gradients."""
     spare: ClassVar[int] = 0
-    """Blocks behind the net input's in which a step leaves what its adjoint needs."""
+    """Blocks behind the net input's in which a step leaves what its adjoint needs: factors of its derivatives."""
     together: ClassVar[int] = 1
     """Units that belong together: hidden_size is a multiple of it."""
 
@@ -192,15 +191,21 @@ class Cell(ABC):
 
     @abstractmethod
     def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
-        """One step in place: z (G + spare, P, B, N) comes with W x + b and leaves whole; ``after`` is filled."""
+        """One step in place: z (G + spare, P, B, N) comes with W x + b and leaves whole; ``after`` is filled.
+
+        The spare blocks are for what the step's adjoint needs: it is made while its arguments are in the cache.
+        """
 
     @abstractmethod
     def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
         """The local derivatives of C steps, (C, …) each or None, which ``step_adjoint`` takes a step of."""
 
     @abstractmethod
-    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
-        """λ_k -> δ_k and λ_{k−1} for a bundle of rows."""
+    def step_adjoint(
+        self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
+    ) -> Back:
+        """λ_k -> δ_k and λ_{k−1} for a bundle of rows, written to ``delta`` and ``back``; a row (B, N) of either is
+        contiguous."""
 
     @abstractmethod
     def gradients(self, chunk: Chunk) -> dict[str, Array]:

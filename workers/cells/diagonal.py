@@ -49,9 +49,13 @@ class Diagonal(Cell):
         assert w.turn is not None
         return tuple(np.broadcast_to(part, (len(z), *part.shape)) for part in w.turn)
 
-    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+    def step_adjoint(
+        self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
+    ) -> Back:
         rho, cos, sin = (factor[:, None] for factor in local)
-        return Back(adjoint, _turned(adjoint, rho, cos, -sin))
+        np.copyto(delta, adjoint)
+        np.copyto(back, _turned(adjoint, rho, cos, -sin))
+        return Back(delta, back)
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         _, P, C, B, N = chunk.delta.shape

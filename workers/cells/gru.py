@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..activations import ACTIVATIONS, logistic, logistic_pair, tanh_derivative
+from ..activations import ACTIVATIONS, complement, logistic_both, tanh_both
 from .base import (
     Array,
     Back,
@@ -38,7 +38,7 @@ class GRU(Cell):
     arrays = ("U", "W", "b")
     default_gamma = 0.99
     keep_gate: ClassVar[int | None] = 0
-    spare = 1  # r ⊙ h_{t−1} (before) or U_n h_{t−1} + b_u (after)
+    spare = 6  # r ⊙ h_{t−1} (before) or U_n h_{t−1} + b_u (after); k, r; δ's factors Dk, Dr, Dn
 
     def optional(self, N: int, M: int, K: int) -> dict[str, tuple[int, ...]]:
         return {"b_u": (N,)} if self.reset == "after" else {}
@@ -62,7 +62,8 @@ class GRU(Cell):
     def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
         h = before[0]
         z[:2] += w.recur(h, slice(0, 2))
-        k, r = logistic(z[:2])
+        k, r, Dk, Dr, Dn = z[4:9]
+        logistic_both(z[:2], z[4:6], z[6:8])
         if self.reset == "before":
             np.multiply(r, h, out=z[3])
             z[2] += w.recur(z[3], slice(2, 3))[0]
@@ -70,42 +71,41 @@ class GRU(Cell):
             z[3] = w.recur(h, slice(2, 3))[0]
             if w.b_u is not None:
                 z[3] += w.b_u
-            r *= z[3]
-            z[2] += r
-        n = np.tanh(z[2])
-        np.subtract(h, n, out=after[0])
-        after[0] *= k
+            z[2] += r * z[3]
+        n, rest = np.empty_like(h), np.empty_like(h)
+        tanh_both(z[2], n, Dn)
+        complement(z[0], k, Dk, rest)
+        Dn *= rest
+        Dr *= h if self.reset == "before" else z[3]
+        np.subtract(h, n, out=rest)
+        Dk *= rest
+        np.multiply(rest, k, out=after[0])
         after[0] += n
 
     def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
-        zk, zr, zn = (np.ascontiguousarray(z[:, g]) for g in range(3))
-        h, left = before[:, 0], z[:, 3]
-        n = np.tanh(zn)
-        k, Dk = logistic_pair(zk)
-        Dk *= h - n
-        r, Dr = logistic_pair(zr)
-        Dr *= h if self.reset == "before" else left
-        Dn = tanh_derivative(zn)
-        Dn *= logistic(-zk)  # 1 − k, without the cancellation near k = 1
+        left, k, r, Dk, Dr, Dn = (z[:, 3 + block] for block in range(6))
         return k, Dk, r, Dr, Dn, left, None if w.b_u is None else r
 
-    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+    def step_adjoint(
+        self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
+    ) -> Back:
         k, Dk, r, Dr, Dn = (factor[:, None] for factor in local[:5])
         h = adjoint[0]
-        delta = np.empty((3, *h.shape), h.dtype)
         np.multiply(h, Dk, out=delta[0])
         np.multiply(h, Dn, out=delta[2])
+        through = np.empty_like(h)
         if self.reset == "before":
-            through = w.pull(delta[2:], slice(2, 3))
+            w.pull(delta[2:], through, slice(2, 3))
             np.multiply(through, Dr, out=delta[1])
             through *= r
         else:
             np.multiply(delta[2], Dr, out=delta[1])
-            through = w.pull((delta[2] * r)[None], slice(2, 3))
-        back = h * k
-        back += through
-        back += w.pull(delta[:2], slice(0, 2))
-        return Back(delta, back[None])
+            w.pull((delta[2] * r)[None], through, slice(2, 3))
+        w.pull(delta[:2], back[0], slice(0, 2))
+        back[0] += through
+        np.multiply(h, k, out=through)
+        back[0] += through
+        return Back(delta, back)
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         G, P, C, B, N = chunk.delta.shape

@@ -42,9 +42,13 @@ class Linear(Cell):
     def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
         return ()
 
-    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+    def step_adjoint(
+        self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
+    ) -> Back:
         assert w.a is not None
-        return Back(adjoint, adjoint * w.a[:, None])
+        np.copyto(delta, adjoint)
+        np.multiply(adjoint, w.a[:, None], out=back)
+        return Back(delta, back)
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         G, P, C, B, N = chunk.delta.shape

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..activations import ACTIVATIONS, logistic, logistic_pair, tanh_derivative
+from ..activations import ACTIVATIONS, logistic_both, tanh_both
 from ..weights import blocks, input_weights
 from .base import Array, Back, Cell, Chunk, Knobs, Weights, geometric_gate, keep_bias
 from .simple import matrix_gradients
@@ -27,6 +27,7 @@ class LSTM(Cell):
     arrays = ("U", "W", "b")
     default_gamma = 0.99
     keep_gate: ClassVar[int | None] = 1
+    spare = 6  # δ's factors Di, Df, Do, Dc; f; ∂h/∂c
 
     def draw(self, point: Knobs) -> dict[str, Any]:
         N = point.hidden_size
@@ -39,35 +40,26 @@ class LSTM(Cell):
         return geometric_gate(arrays["b"][N : 2 * N])
 
     def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
-        z += w.recur(before[0])
-        i, f, o = logistic(z[:3])
-        i *= np.tanh(z[3])
-        np.multiply(f, before[1], out=after[1])
-        after[1] += i
-        np.tanh(after[1], out=after[0])
-        after[0] *= o
+        z[:4] += w.recur(before[0])
+        gates = np.empty_like(z[:3])
+        logistic_both(z[:3], gates, z[4:7])
+        enter(z, gates, before[1], after[1])
+        leave(z, gates[2], after)
 
     def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
-        (i, Di), (f, Df), (o, Do) = (logistic_pair(np.ascontiguousarray(z[:, g])) for g in range(3))
-        zc, c = np.ascontiguousarray(z[:, 3]), np.ascontiguousarray(after[:, 1])
-        Di *= np.tanh(zc)
-        Df *= before[:, 1]
-        Do *= np.tanh(c)
-        i *= tanh_derivative(zc)
-        o *= tanh_derivative(c)
-        return Di, Df, Do, i, f, o
+        return tuple(z[:, 4 + block] for block in range(6))
 
-    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+    def step_adjoint(
+        self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
+    ) -> Back:
         Di, Df, Do, Dc, f, read = (factor[:, None] for factor in local)
         h, c = adjoint
         c = c + h * read
-        delta = np.empty((4, *h.shape), h.dtype)
         np.multiply(c, Di, out=delta[0])
         np.multiply(c, Df, out=delta[1])
         np.multiply(h, Do, out=delta[2])
         np.multiply(c, Dc, out=delta[3])
-        back = np.empty_like(delta, shape=(2, *h.shape))
-        back[0] = w.pull(delta)
+        w.pull(delta, back[0])
         np.multiply(c, f, out=back[1])
         return Back(delta, back)
 
@@ -76,6 +68,28 @@ class LSTM(Cell):
 
     def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
         return ACTIVATIONS["tanh"], after[:, 1]
+
+
+def enter(z: Array, gates: Array, before: Array, after: Array) -> None:
+    """c_t = f ⊙ c_{t−1} + i ⊙ tanh(z_c) from the gates i and f, whose derivatives are in z[4:6], and the factors."""
+    i, f, value = gates[0], gates[1], np.empty_like(before)
+    tanh_both(z[3], value, z[7])
+    z[4] *= value
+    z[5] *= before
+    z[7] *= i
+    z[8] = f
+    np.multiply(f, before, out=after)
+    i *= value
+    after += i
+
+
+def leave(z: Array, o: Array, after: Array) -> None:
+    """h_t = o ⊙ tanh(c_t), whose gate's derivative is in z[6], and the factors."""
+    h, c = after
+    tanh_both(c, h, z[9])
+    z[6] *= h
+    z[9] *= o
+    h *= o
 
 
 def gated_arrays(point: Knobs, bias: Array) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..activations import ACTIVATIONS, logistic, logistic_pair, tanh_derivative
+from ..activations import ACTIVATIONS, logistic_both, tanh_both
 from .base import Array, Back, Cell, Chunk, Knobs, Weights
 from .linear import carousel_gradient
 from .lstm import gated_arrays
@@ -28,6 +28,7 @@ class LSTM1997(Cell):
     recurrent = ("U", "a")
     logistic_gates = ("i", "o")
     extra = 1  # the adjoint of c_t, for ∂L/∂a
+    spare = 4  # δ's factors Di, Do, Dc; ∂h/∂c
 
     def draw(self, point: Knobs) -> dict[str, Any]:
         N, bias = point.hidden_size, float(point.gate_bias or 0.0)
@@ -38,35 +39,39 @@ class LSTM1997(Cell):
 
     def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
         assert w.a is not None
-        z += w.recur(before[0])
-        i, o = logistic(z[:2])
-        i *= np.tanh(z[2])
+        z[:3] += w.recur(before[0])
+        gates, value = np.empty_like(z[:2]), np.empty_like(z[2])
+        i, o = gates
+        logistic_both(z[:2], gates, z[3:5])
+        tanh_both(z[2], value, z[5])
+        z[3] *= value
+        z[5] *= i
         np.multiply(before[1], w.a, out=after[1])
+        i *= value
         after[1] += i
-        np.tanh(after[1], out=after[0])
+        tanh_both(after[1], after[0], z[6])
+        z[4] *= after[0]
+        z[6] *= o
         after[0] *= o
 
     def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
-        (i, Di), (o, Do) = (logistic_pair(np.ascontiguousarray(z[:, g])) for g in range(2))
-        zc, c = np.ascontiguousarray(z[:, 2]), np.ascontiguousarray(after[:, 1])
-        Di *= np.tanh(zc)
-        Do *= np.tanh(c)
-        i *= tanh_derivative(zc)
-        o *= tanh_derivative(c)
-        return Di, Do, i, o
+        return tuple(z[:, 3 + block] for block in range(4))
 
-    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+    def step_adjoint(
+        self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
+    ) -> Back:
         assert w.a is not None
         Di, Do, Dc, read = (factor[:, None] for factor in local)
         h, c = adjoint
-        delta = np.empty((4, *h.shape), h.dtype)
         np.multiply(h, read, out=delta[3])
         delta[3] += c
         np.multiply(delta[3], Di, out=delta[0])
         np.multiply(h, Do, out=delta[1])
         np.multiply(delta[3], Dc, out=delta[2])
-        back = np.empty((2, *h.shape), h.dtype)
-        back[0] = 0.0 if self.truncated else w.pull(delta[:3])
+        if self.truncated:
+            back[0] = 0.0
+        else:
+            w.pull(delta[:3], back[0])
         np.multiply(delta[3], w.a[:, None], out=back[1])
         return Back(delta, back)
 

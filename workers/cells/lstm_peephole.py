@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from ..activations import logistic
+from ..activations import logistic_both
 from ..weights import peepholes
 from .base import Array, Back, Chunk, Knobs, Weights, rows_to_columns, summed
-from .lstm import LSTM
+from .lstm import LSTM, enter, leave
 
 
 class LSTMPeephole(LSTM):
@@ -27,33 +27,32 @@ class LSTMPeephole(LSTM):
 
     def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
         assert w.p is not None
-        z += w.recur(before[0])
+        z[:4] += w.recur(before[0])
         z[:2] += w.p[:2] * before[1]
-        i, f = logistic(z[:2])
-        i *= np.tanh(z[3])
-        np.multiply(f, before[1], out=after[1])
-        after[1] += i
+        gates = np.empty_like(z[:3])
+        logistic_both(z[:2], gates[:2], z[4:6])
+        enter(z, gates, before[1], after[1])
         z[2] += w.p[2] * after[1]
-        np.tanh(after[1], out=after[0])
-        after[0] *= logistic(z[2])
+        logistic_both(z[2], gates[2], z[6])
+        leave(z, gates[2], after)
 
     def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
         return *super().local(w, z, before, after), after[:, 1]
 
-    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+    def step_adjoint(
+        self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
+    ) -> Back:
         assert w.p is not None
         pi, pf, po = w.p[:, :, None]
         Di, Df, Do, Dc, f, read = (factor[:, None] for factor in local[:6])
         h, c = adjoint
-        delta = np.empty((4, *h.shape), h.dtype)
         np.multiply(h, Do, out=delta[2])
         c = c + h * read
         c += po * delta[2]
         np.multiply(c, Di, out=delta[0])
         np.multiply(c, Df, out=delta[1])
         np.multiply(c, Dc, out=delta[3])
-        back = np.empty_like(delta, shape=(2, *h.shape))
-        back[0] = w.pull(delta)
+        w.pull(delta, back[0])
         np.multiply(c, f, out=back[1])
         back[1] += pi * delta[0]
         back[1] += pf * delta[1]

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..activations import ACTIVATIONS, logistic, logistic_pair
+from ..activations import ACTIVATIONS, complement, logistic_both
 from ..weights import input_weights
 from .base import Array, Back, Cell, Chunk, Knobs, Weights, geometric_gate, keep_bias, outer, summed
 
@@ -26,6 +26,7 @@ class MinGRU(Cell):
     logistic_gates = ("k",)
     default_gamma = 0.99
     keep_gate: ClassVar[int | None] = 0
+    spare = 3  # k, its factor, 1 − k
 
     def draw(self, point: Knobs) -> dict[str, Any]:
         N = point.hidden_size
@@ -36,21 +37,23 @@ class MinGRU(Cell):
         return geometric_gate(arrays["b"][: len(arrays["b"]) // 2])
 
     def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
-        np.multiply(logistic(z[0]), before[0], out=after[0])
-        after[0] += logistic(-z[0]) * z[1]  # 1 − k, without the cancellation near k = 1
+        logistic_both(z[0], z[2], z[3])
+        complement(z[0], z[2], z[3], z[4])
+        np.multiply(z[2], before[0], out=after[0])
+        after[0] += z[4] * z[1]
+        z[3] *= before[0] - z[1]
 
     def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
-        zk = np.ascontiguousarray(z[:, 0])
-        k, Dk = logistic_pair(zk)
-        Dk *= before[:, 0] - z[:, 1]
-        return k, Dk, logistic(-zk)
+        return z[:, 2], z[:, 3], z[:, 4]
 
-    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+    def step_adjoint(
+        self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
+    ) -> Back:
         k, Dk, Dn = (factor[:, None] for factor in local)
-        delta = np.empty((2, *adjoint.shape[1:]), adjoint.dtype)
         np.multiply(adjoint[0], Dk, out=delta[0])
         np.multiply(adjoint[0], Dn, out=delta[1])
-        return Back(delta, adjoint * k)
+        np.multiply(adjoint, k, out=back)
+        return Back(delta, back)
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         G, P, C, B, N = chunk.delta.shape

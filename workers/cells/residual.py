@@ -24,6 +24,7 @@ class Residual(Cell):
     gamma_kinds = ("nominal", "gain", "radius", "realised")
     knob_kind = "gain"
     bounded = ("adjoint",)
+    spare = 1  # f'(z)
 
     def draw(self, point: Knobs) -> dict[str, Any]:
         N, gamma, leak = point.hidden_size, point.gamma, float(point.leak or 0.0)
@@ -43,25 +44,29 @@ class Residual(Cell):
 
     def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
         assert w.leak is not None
-        z += w.recur(before[0])
-        value = self.f.value(z[0])
+        z[:1] += w.recur(before[0])
+        value = np.empty_like(z[0])
+        self.f.both(z[0], value, z[1])
         value *= w.leak
         np.multiply(before[0], 1 - w.leak, out=after[0])
         after[0] += value
 
     def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
         assert w.leak is not None
-        D, shift = self.f.factor(z[:, 0])
+        D, shift = self.f.factor(z[:, 0], z[:, 1])
         return D * w.leak, shift
 
-    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+    def step_adjoint(
+        self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
+    ) -> Back:
         assert w.leak is not None
         D, shift = local
-        delta = adjoint * D[:, None]
-        back = w.pull(delta)
+        np.multiply(adjoint, D[:, None], out=delta)
+        w.pull(delta, back[0])
         if shift is not None:
-            back = np.ldexp(back, shift[:, None, :, None])
-        return Back(delta, adjoint * (1 - w.leak[:, None]) + back, shift)
+            np.ldexp(back, shift[:, None, :, None], out=back)
+        back += adjoint * (1 - w.leak[:, None])
+        return Back(delta, back, shift)
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         return matrix_gradients(chunk)

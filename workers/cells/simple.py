@@ -22,6 +22,7 @@ class Simple(Cell):
     gamma_kinds = ("nominal", "gain", "radius", "realised")
     knob_kind = "gain"
     bounded = ("adjoint", "delta")
+    spare = 1  # f'(z)
 
     def draw(self, point: Knobs) -> dict[str, Any]:
         N = point.hidden_size
@@ -32,16 +33,19 @@ class Simple(Cell):
         return float(np.linalg.norm(arrays["U"], 2)) * self.f.slope
 
     def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
-        z += w.recur(before[0])
-        self.f.value(z[0], out=after[0])
+        z[:1] += w.recur(before[0])
+        self.f.both(z[0], after[0], z[1])
 
     def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
-        return self.f.factor(z[:, 0])
+        return self.f.factor(z[:, 0], z[:, 1])
 
-    def step_adjoint(self, w: Weights, local: tuple[Any, ...], adjoint: Array) -> Back:
+    def step_adjoint(
+        self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
+    ) -> Back:
         D, shift = local
-        delta = adjoint * D[:, None]
-        return Back(delta, w.pull(delta)[None], shift, shift)
+        np.multiply(adjoint, D[:, None], out=delta)
+        w.pull(delta, back[0])
+        return Back(delta, back, shift, shift)
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         return matrix_gradients(chunk)
