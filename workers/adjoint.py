@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,13 +38,20 @@ class Backward:
     and where a row is dead), and the gradients of the loss summed over loss times.
 
     ``start`` (P, R, B) is a power of two that both norms of a row lack: ratios within a row need not know it,
-    and lose no digit to it. ``absolute`` puts it back.
+    and lose no digit to it. ``absolute`` puts it back. ``alive``: every δ_{t,k} is finite and not zero, and so is
+    every λ_{t,k}, of which it is a multiple.
     """
 
     ln_delta: NDArray[np.float64]
-    ln_adjoint: NDArray[np.float64]
     start: Exponents
     gradients: Gradients
+    alive: bool
+    adjoints: Callable[[], NDArray[np.float64]]
+
+    @cached_property
+    def ln_adjoint(self) -> NDArray[np.float64]:
+        """ln‖λ_{t,k}‖; a sweep of its own where the first one was not told to note it."""
+        return self.adjoints()
 
     def absolute(self, ln_norms: NDArray[np.float64]) -> NDArray[np.float64]:
         """Either array with the rows' own scale: natural logarithms of the norms themselves."""
@@ -51,32 +59,52 @@ class Backward:
 
 
 def backward(
-    stack: Stack, tape: Tape, outputs: Outputs, error_terms: Rows | None = None, norms_only: bool = False
+    stack: Stack,
+    tape: Tape,
+    outputs: Outputs,
+    error_terms: Rows | None = None,
+    norms_only: bool = False,
+    adjoints: bool = True,
 ) -> Backward:
-    """Sweep from T down to step 1; with ``norms_only`` there are no gradients but those of the read-out.
+    """Sweep from T down to step 1; with ``norms_only`` there are no gradients but those of the read-out, without
+    ``adjoints`` the norms of λ are left for another sweep.
 
     ``error_terms(k, first, unit)``, if given, is called for every step (from 0) and bundle with the unit vectors
     (G, P, Q, B, N) of the rows from ``first`` on, counted from the last loss time.
     """
-    sweep = _Sweep(stack, outputs, error_terms, norms_only)
+    sweep = _Sweep(stack, outputs, error_terms, norms_only, adjoints)
     for stretch in descent(stack, tape):
         sweep.take(stretch)
-    return Backward(sweep.ln_delta, sweep.ln_adjoint, sweep.rows.starts, sweep.gradients)
+
+    def ln_adjoint() -> NDArray[np.float64]:
+        if sweep.ln_adjoint is None:
+            return backward(stack, tape, outputs, norms_only=True).ln_adjoint
+        return sweep.ln_adjoint
+
+    return Backward(sweep.ln_delta, sweep.rows.starts, sweep.gradients, sweep.alive, ln_adjoint)
 
 
 class _Sweep:
     """One pass down the tape. A bundle takes a whole stretch while the processor's cache holds it; the rows that
     join on the way go step by step and become part of a bundle behind the stretch."""
 
-    def __init__(self, stack: Stack, outputs: Outputs, error_terms: Rows | None, norms_only: bool) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        outputs: Outputs,
+        error_terms: Rows | None,
+        norms_only: bool,
+        adjoints: bool,
+    ) -> None:
         self.stack, self.error_terms = stack, error_terms
         P, T, B, N = *stack.inputs.shape[:3], stack.weights.V.shape[-1]
         self.alone = len(stack.loss_times) == 1
-        self.norms_only, self.together = norms_only, rows_together(B, N, stack.cell.components)
+        self.together = rows_together(B, N, stack.cell.components)
         self.rows, self.bundles = LossRows(stack, outputs), list[Bundle]()
         self.total: Bundle | None = None  # the sum of the rows, where there are several
         self.ln_delta = np.full((P, len(stack.loss_times), T, B), -np.inf)
-        self.ln_adjoint = np.full_like(self.ln_delta, -np.inf)
+        self.ln_adjoint = np.full_like(self.ln_delta, -np.inf) if adjoints else None
+        self.alive = True
         self.gradients = Gradients(stack.cell, B)
         self.gradients.add_read_out(outputs)
         self.terms = None if norms_only else Terms.of(stack, min(T, stretch_steps(stack)))
@@ -87,15 +115,20 @@ class _Sweep:
         steps = [(k - 1 - stretch.start, k, local) for k, local in stretch.steps()]
         P, R, B = self.rows.starts.shape
         behind = R - bisect_left(self.stack.loss_times, stretch.start + 1)  # rows that will have joined
-        norms = [_Norms(len(steps), P, behind, B) for _ in range(2)]
+        norms = [_Norms(len(steps), P, behind, B) for _ in range(1 if self.ln_adjoint is None else 2)]
         terms = None if self.terms is None else self.terms.again(len(steps))
         joined, first = self.rows.of(stretch), 0
         for i, bundle in enumerate(self.bundles):
             self.bundles[i] = self._through(bundle, first, steps, norms, terms)
             first += bundle.rows
         self._join(joined, first, steps, norms, terms)
-        for one, whole in zip(norms, (self.ln_delta, self.ln_adjoint), strict=True):
-            one.write(whole[:, :, stretch.start : stretch.stop])
+        there = slice(stretch.start, stretch.stop)
+        live = norms[0].write(self.ln_delta[:, :, there])
+        self.alive = self.alive and live == P * B * sum(
+            R - bisect_left(self.stack.loss_times, k) for _, k, _ in steps
+        )
+        if self.ln_adjoint is not None:
+            norms[1].write(self.ln_adjoint[:, :, there])
         if terms is not None:
             if not self.alone:
                 self._sum(joined, steps, terms)
@@ -109,7 +142,7 @@ class _Sweep:
         bundle.rescale(ahead=len(steps))
         if bundle.exponent.min() > DEAD // 2:
             after = self._walk(bundle, first, steps, norms, terms, careful=False)
-            if all(one.safe(first, bundle) for one in norms):
+            if after.exponent is bundle.exponent and all(one.safe(first, bundle) for one in norms):
                 self.room.give(bundle.value)
                 return after
         return self._walk(bundle, first, steps, norms, terms, careful=True)
@@ -118,6 +151,57 @@ class _Sweep:
         self, joined: dict[int, Joining], first: int, steps: Steps, norms: list[_Norms], terms: Terms | None
     ) -> None:
         """Let the rows of the stretch's loss times, by their step, join and go down."""
+        if not joined:
+            return
+        young = None if self.alone else self._join_freely(joined, first, steps, norms)
+        young = young or self._join_carefully(joined, first, steps, norms, terms)
+        if self.bundles and self.bundles[-1].rows + young.rows <= self.together:
+            last = self.bundles[-1]
+            self.bundles[-1] = last.joined(young)
+            self.room.give(last.value)
+            self.room.give(young.value)
+        else:
+            self.bundles.append(young)
+
+    def _join_freely(
+        self, joined: dict[int, Joining], first: int, steps: Steps, norms: list[_Norms]
+    ) -> Bundle | None:
+        """The rows as one bundle that grows in place, looked at behind the stretch; None where it is not safe."""
+        rows, joins = slice(first, first + len(joined)), list[int]()
+        shape = next(iter(joined.values())).bare.value.shape
+        shape = (*shape[:2], len(joined), *shape[3:])
+        above, below = self.room.take(*shape), self.room.take(*shape)
+        delta = self.room.take(len(self.stack.cell.gates) + self.stack.cell.extra, *shape[1:])
+        exponent = np.concatenate([joining.bare.exponent for joining in joined.values()], axis=1)
+        safe = bool((exponent == 0).all())
+        for one in norms:
+            one.squares[:, :, rows] = 1
+        for c, k, local in steps if safe else ():
+            if k in joined:
+                above[:, :, len(joins)] = joined[k].bare.value[:, :, 0]
+                joins.append(c)
+            if q := len(joins):
+                part = Bundle(above[:, :, :q], exponent[:, :q])
+                after = self._step(part, first, (c, k, local), norms, delta[:, :, :q], below[:, :, :q])
+                safe = safe and after.exponent is part.exponent
+                above, below = below, above
+        for one in norms:
+            safe = safe and in_range(one.squares[:, :, rows], above.dtype)
+            for row, c in enumerate(joins, first):
+                one.squares[c + 1 :, :, row] = 0
+        for array in (delta, below):
+            self.room.give(array)
+        if safe:
+            return Bundle(above, exponent)
+        for one in norms:
+            one.squares[:, :, rows] = 0
+        self.room.give(above)
+        return None
+
+    def _join_carefully(
+        self, joined: dict[int, Joining], first: int, steps: Steps, norms: list[_Norms], terms: Terms | None
+    ) -> Bundle:
+        """The rows as a bundle that is rescaled at every step."""
         young: Bundle | None = None
         for step in steps:
             if step[1] in joined:
@@ -125,11 +209,8 @@ class _Sweep:
                 young = bare if young is None else young.joined(bare)
             if young is not None:
                 young = self._walk(young, first, [step], norms, terms, careful=True)
-        if young is not None:
-            if self.bundles and self.bundles[-1].rows + young.rows <= self.together:
-                self.bundles[-1] = self.bundles[-1].joined(young)
-            else:
-                self.bundles.append(young)
+        assert young is not None
+        return young
 
     def _walk(
         self,
@@ -141,23 +222,45 @@ class _Sweep:
         careful: bool,
     ) -> Bundle:
         """Down the steps, noting the norms of the rows; they are rescaled where it is ``careful``."""
-        G, start = len(self.stack.cell.gates), bundle.value
-        shape, kept = bundle.value.shape, terms if self.alone else None
-        scratch = self.room.take(G + self.stack.cell.extra, *shape[1:]) if kept is None else None
-        for c, k, local in steps:
-            norms[1].put(c, first, bundle, careful)
+        start, shape, kept = bundle.value, bundle.value.shape, terms if self.alone else None
+        if not careful:
+            for one in norms:
+                one.exponent[:, :, first : first + bundle.rows] = bundle.exponent
+        blocks = len(self.stack.cell.gates) + self.stack.cell.extra
+        delta = self.room.take(blocks, *shape[1:]) if kept is None else kept.value
+        for step in steps:
             above = bundle.value
-            delta = scratch if kept is None else kept.value[:, :, c, None]
-            bundle, down = back(self.stack, bundle, local, delta, self.room.take(*shape))
+            to = delta if kept is None else delta[:, :, step[0], None]
+            bundle = self._step(bundle, first, step, norms, to, self.room.take(*shape), kept, careful)
             if above is not start:
                 self.room.give(above)
-            norms[0].put(c, first, Bundle(down.value[:G], down.exponent), careful)
-            if self.error_terms is not None:
-                self.error_terms(k - 1, first, unit_rows(down.value[:G]))
-            if kept is not None:
-                kept.exponent[:, c] = self.rows.absolute(down, alive=not careful)[:, 0]
-        if scratch is not None:
-            self.room.give(scratch)
+        if kept is None:
+            self.room.give(delta)
+        return bundle
+
+    def _step(
+        self,
+        bundle: Bundle,
+        first: int,
+        step: tuple[int, int, tuple[Any, ...]],
+        norms: list[_Norms],
+        delta: Array,
+        adjoint: Array,
+        kept: Terms | None = None,
+        careful: bool = False,
+    ) -> Bundle:
+        """One step down, by way of these arrays."""
+        c, k, local = step
+        squares = bundle.rescale() if careful else None
+        if self.ln_adjoint is not None:
+            norms[1].put(c, first, bundle, squares)
+        bundle, down = back(self.stack, bundle, local, delta, adjoint)
+        terms = Bundle(down.value[: len(self.stack.cell.gates)], down.exponent)
+        norms[0].put(c, first, terms, terms.rescale() if careful else None)
+        if self.error_terms is not None:
+            self.error_terms(k - 1, first, unit_rows(terms.value))
+        if kept is not None:
+            kept.exponent[:, c] = self.rows.absolute(down, alive=not careful)[:, 0]
         return bundle
 
     def _sum(self, joined: dict[int, Joining], steps: Steps, terms: Terms) -> None:
@@ -178,23 +281,25 @@ class _Norms:
 
     def __init__(self, C: int, P: int, Q: int, B: int) -> None:
         self.squares, self.exponent = np.zeros((C, P, Q, B)), np.zeros((C, P, Q, B), np.int64)
-        self._last: Exponents | None = None
 
-    def put(self, c: int, first: int, bundle: Bundle, careful: bool) -> None:
-        """Note the norms of a bundle, whose rows are the ones from ``first`` on, at the c-th step."""
+    def put(self, c: int, first: int, bundle: Bundle, squares: NDArray[np.float64] | None) -> None:
+        """Note the norms of a bundle, whose rows are the ones from ``first`` on, at the c-th step; and its exponents
+        where it comes with its ``squares``, rescaled. They are the same throughout where it does not."""
         rows = slice(first, first + bundle.rows)
-        self.squares[c, :, rows] = bundle.rescale() if careful else squared_norms(bundle.value)
-        if bundle.exponent is not self._last:  # it seldom changes
-            self.exponent[: c + 1, :, rows] = self._last = bundle.exponent
+        if squares is None:
+            self.squares[c, :, rows] = squared_norms(bundle.value)
+        else:
+            self.squares[c, :, rows], self.exponent[c, :, rows] = squares, bundle.exponent
 
     def safe(self, first: int, bundle: Bundle) -> bool:
         """Whether the bundle's rows have been in the safe range at all steps."""
         return in_range(self.squares[:, :, first : first + bundle.rows], bundle.value.dtype)
 
-    def write(self, ln_norms: NDArray[np.float64]) -> None:
-        """Write ln‖row‖ to (P, R, C, B), last loss time last."""
+    def write(self, ln_norms: NDArray[np.float64]) -> int:
+        """Write ln‖row‖ to (P, R, C, B), last loss time last; returns how many are finite."""
         ln = ln_of(self.squares, self.exponent)
         ln_norms[:, ln_norms.shape[1] - ln.shape[2] :] = ln[:, :, ::-1].transpose(1, 2, 0, 3)
+        return int(np.count_nonzero(np.isfinite(ln)))
 
 
 def rows_together(B: int, N: int, components: int) -> int:

@@ -58,17 +58,30 @@ def ratios(ln_norms: Float, loss_times: tuple[int, ...], lags: NDArray[np.int64]
 
 def live_mean(ratios: Float) -> Float:
     """Mean of the values that are not NaN: (…, n) -> (…); −inf where there is none."""
-    alive = ~np.isnan(ratios)
-    count = alive.sum(axis=-1)
-    total = np.where(alive, ratios, 0.0).sum(axis=-1)
+    total, count = live_sum(ratios)
     return np.where(count > 0, total / np.maximum(count, 1), -np.inf)
+
+
+def live_sum(values: Float) -> tuple[Float, NDArray[np.int64]]:
+    """Sum of the values that are not NaN, and how many there are: (…, n) -> (…)."""
+    total = values.sum(axis=-1)
+    if not np.isnan(total).any():
+        return total, np.full(total.shape, values.shape[-1])
+    alive = ~np.isnan(values)
+    return np.where(alive, values, 0.0).sum(axis=-1), alive.sum(axis=-1)
 
 
 def live_quantiles(ratios: Float) -> Float:
     """Linearly interpolated quantiles of the values that are not NaN: (…, n) -> (3, …)."""
-    ordered = np.sort(ratios, axis=-1)
+    ordered = np.sort(ratios, axis=-1)  # NaN last
+    most = ordered.shape[-1] - 1
+    if most >= 0 and not np.isnan(ordered[..., most]).any():
+        place = np.multiply(QUANTILES, most)
+        low = place.astype(np.int64)
+        a, b = ordered[..., low], ordered[..., np.minimum(low + 1, most)]
+        return np.moveaxis(a + (place - low) * (b - a), -1, 0)
+    result = np.empty((len(QUANTILES), *ordered.shape[:-1]))
     count = (~np.isnan(ordered)).sum(axis=-1)
-    result = np.empty((len(QUANTILES), *count.shape))
     for q, share in enumerate(QUANTILES):
         place = share * np.maximum(count - 1, 0)
         low = np.floor(place).astype(np.int64)

@@ -57,7 +57,7 @@ def descent(stack: Stack, tape: Tape, columns: int | None = None) -> Iterator[St
 
 
 def stretch_steps(stack: Stack) -> int:
-    """Steps whose local derivatives are made at once and whose gradients are one product: some 256 columns.
+    """Steps whose gradients are one product and whose norms are looked at together: some 1,024 columns.
 
     A power of two, so that stretches end where the tape's segments do.
     """
@@ -66,7 +66,7 @@ def stretch_steps(stack: Stack) -> int:
 
 def steps_of(B: int) -> int:
     """Steps of a stretch with B columns."""
-    return 1 << (max(1, min(64, 256 // B)).bit_length() - 1)
+    return 1 << (max(1, min(64, 1024 // B)).bit_length() - 1)
 
 
 def back(

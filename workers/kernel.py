@@ -182,16 +182,19 @@ def _rows(
     outputs = read(whole, tape)
     points, own = [task.point for task in tasks], [task.inputs is not None for task in tasks]
     chosen = [PROBES[name] for name in probes if PROBES[name].lacking(type(whole.cell)) is None]
-    back = backward(whole, tape, outputs, norms_only=not any(probe.of_gradient for probe in chosen))
+    gradients, adjoints = any(p.of_gradient for p in chosen), any(p.of_adjoint for p in chosen)
+    back = backward(whole, tape, outputs, norms_only=not gradients, adjoints=adjoints)
     swept = Swept(whole, tape, outputs, back, _nominal(points, parameters), own)
     columns: dict[str, NDArray] = {"gamma_nominal": swept.nominal, "loss_value": outputs.loss_value()}
     for probe in chosen:
         columns.update(probe.measure(swept))
-    ln = swept.backward.ln_adjoint
-    columns["dead_fraction"] = np.isneginf(ln[:, :, 0]).reshape(len(points), -1).mean(axis=-1)
     rows = [{name: values[p] for name, values in columns.items()} for p in range(len(points))]
     for p, row in enumerate(rows):
-        row["status"], row["status_detail"] = status(ln[p], whole.loss_times, outputs.signal[p])
+        row["dead_fraction"], row["status"], row["status_detail"] = 0.0, "ok", None
+        if not back.alive:
+            ln = back.ln_adjoint[p]
+            row["dead_fraction"] = float(np.isneginf(ln[:, 0]).mean())
+            row["status"], row["status_detail"] = status(ln, whole.loss_times, outputs.signal[p])
     return rows
 
 

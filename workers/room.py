@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .cells.base import Array
@@ -17,7 +19,7 @@ class Room:
 
     def take(self, *shape: int) -> Array:
         """An array of this shape, contiguous."""
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         for i, flat in enumerate(self._free):
             if len(flat) >= size:
                 return self._free.pop(i)[:size].reshape(shape)

@@ -106,7 +106,8 @@ class Probe:
     """A measured quantity or a family of them.
 
     ``cost`` is what it costs beside the two sweeps. ``lacking`` says why a cell cannot have it, None where it can.
-    ``of_gradient`` probes need the gradients of the loss; where none is asked for they are not computed.
+    ``of_gradient`` probes need the gradients of the loss, ``of_adjoint`` ones the norms of the adjoints; where
+    none is asked for they are not computed.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Probe:
     cost: Callable[[Sizes], Work]
     lacking: Callable[[type[Cell]], str | None] = lambda cell: None
     of_gradient: bool = False
+    of_adjoint: bool = False
 
 
 def grid(last: int) -> NDArray[np.int64]:

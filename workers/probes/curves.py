@@ -171,4 +171,5 @@ CURVES = Probe(
     (*_SCALARS, *_LISTS),
     measure,
     cost=_cost,
+    of_adjoint=True,
 )

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..adjoint import backward
-from ..curves import live_mean, live_quantiles, ratios
+from ..curves import live_mean, live_quantiles, live_sum
 from ..descent import steps_of
 from ..outputs import read
 from .base import Column, Probe, Sizes, Swept, Values, Work, grid
 
 _AICHER = "Aicher, Foti & Fox 2019"
-_BLOCK = 1 << 20
 
 
 def _norms(swept: Swept) -> tuple[NDArray[np.float64], tuple[int, ...]]:
@@ -24,24 +23,29 @@ def _norms(swept: Swept) -> tuple[NDArray[np.float64], tuple[int, ...]]:
         return swept.backward.ln_delta, times
     if "pairs" not in swept.shared:
         every = swept.stack.with_losses(times)
-        swept.shared["pairs"] = backward(every, swept.tape, read(every, swept.tape), norms_only=True).ln_delta
+        outputs = read(every, swept.tape)
+        back = backward(every, swept.tape, outputs, norms_only=True, adjoints=False)
+        swept.shared["pairs"] = back.ln_delta
     return swept.shared["pairs"], times
 
 
 def measure(swept: Swept) -> Values:
     """Mean, spread over t and quantiles of ln‖δ_{t,t−ℓ}‖ − ln‖δ_{t,t}‖ by lag."""
-    norms, times = _norms(swept)
+    norms, _ = _norms(swept)
     P, T, _, B = norms.shape
-    lags = grid(T - 1)
-    mean, spread = np.empty((P, len(lags))), np.empty((P, len(lags)))
+    lags, flat = grid(T - 1), norms.reshape(P, T * T, B)  # t and k = t − ℓ: at (t − 1)·(T + 1) − ℓ
+    start = np.ascontiguousarray(flat[:, :: T + 1])
+    sums, counts = np.zeros((P, len(lags), T)), np.zeros((P, len(lags), T), np.int64)
     quantiles = np.empty((3, P, len(lags)))
-    block = max(1, _BLOCK // (T * B * P))
-    for first in range(0, len(lags), block):
-        some = slice(first, first + block)
-        values = ratios(norms, times, lags[some])
-        mean[:, some], quantiles[:, :, some] = live_mean(values), live_quantiles(values)
-        by_time = live_mean(values.reshape(P, -1, T, B))
-        spread[:, some] = _deviation(np.where(np.isfinite(by_time), by_time, np.nan))
+    for i, lag in enumerate(lags):
+        values = flat[:, lag * T :: T + 1] - start[:, lag:]  # t = ℓ + 1 … T
+        total, count = values.sum(axis=-1), np.int64(B)
+        if not np.isfinite(total).all():
+            values[~np.isfinite(values)] = np.nan
+            total, count = live_sum(values)
+        sums[:, i, lag:], counts[:, i, lag:] = total, count
+        quantiles[:, :, i] = live_quantiles(values.reshape(P, -1))
+    mean, spread = _mean_and_spread(sums, counts)
     names = ("pair_q05", "pair_q50", "pair_q95")
     return {
         "pair_lag": np.broadcast_to(lags, mean.shape),
@@ -51,12 +55,17 @@ def measure(swept: Swept) -> Values:
     }
 
 
-def _deviation(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standard deviation of the values that are not NaN (…, n) -> (…); NaN where there are fewer than two."""
-    count = (~np.isnan(values)).sum(axis=-1)
-    centred = values - live_mean(values)[..., None]
-    square = np.where(np.isnan(centred), 0.0, centred * centred).sum(axis=-1)
-    return np.where(count > 1, np.sqrt(square / np.maximum(count - 1, 1)), np.nan)
+def _mean_and_spread(
+    sums: NDArray[np.float64], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """From sums over B and their counts (P, lags, T): the mean over t and columns, −inf where there is none; and the
+    standard deviation over t of the means over columns, NaN where there are fewer than two. Both (P, lags)."""
+    count, n = counts.sum(axis=-1), (counts > 0).sum(axis=-1)
+    means = sums / np.maximum(counts, 1)
+    centred = np.where(counts > 0, means - (means.sum(axis=-1) / np.maximum(n, 1))[..., None], 0.0)
+    square = (centred * centred).sum(axis=-1)
+    spread = np.where(n > 1, np.sqrt(square / np.maximum(n - 1, 1)), np.nan)
+    return np.where(count > 0, sums.sum(axis=-1) / np.maximum(count, 1), -np.inf), spread
 
 
 def whole_map(swept: Swept) -> Values:
@@ -74,7 +83,7 @@ def whole_map(swept: Swept) -> Values:
 
 def _cost(s: Sizes) -> Work:
     pairs = float(s.T * s.T * s.B)
-    block = 8.0 * (7 * min(pairs, _BLOCK + s.T * s.B) + 40 * s.T)
+    block = 8.0 * (7 * s.T * s.B + 40 * s.T)
     if s.R == s.T:
         return Work(elements=7.0 * pairs, bytes=block, kept=48.0 * min(s.T, 1280))
     down = s.down((s.T + 1) / 2, s.B)
