@@ -4,6 +4,7 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
+from longlag.workers import activations
 from longlag.workers.activations import ACTIVATIONS
 from reference import ACTIVATIONS as REFERENCE
 from reference import H
@@ -59,6 +60,47 @@ def test_value_and_derivative_are_right_to_1e_12_up_to_300(name):
     value, derivative = exact(name, z)
     assert worst(ACTIVATIONS[name].value(z), value) <= 1e-12
     assert worst(ACTIVATIONS[name].derivative(z), derivative) <= 1e-12
+
+
+@pytest.mark.parametrize("own", ["f", "fd"])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_one_exponential_gives_both_to_the_last_digits(name, own, monkeypatch):
+    monkeypatch.setattr(activations, "_OWN_TANH", own)
+    z = arguments(np.random.default_rng(4), 300.0)
+    edge = np.nextafter(0.125, [0.0, 1.0])
+    z = np.concatenate([z, [1e-310, 1e-20, 0.125], edge, np.random.default_rng(5).uniform(-0.3, 0.3, 500)])
+    for z_ in (np.concatenate([z, -z]), z):
+        value, derivative = exact(name, z_)
+        found, slope = np.empty_like(z_), np.empty_like(z_)
+        ACTIVATIONS[name].both(z_, found, slope)
+        assert worst(found, value) <= 4 * np.finfo(float).eps
+        assert worst(slope, derivative) <= 4 * np.finfo(float).eps
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_both_do_not_depend_on_company_that_leaves_the_range(dtype):
+    z = np.linspace(-80, 80, 999).astype(dtype)
+    for name in ("tanh", "logistic"):
+        alone, beside = (np.empty((2, z.size + extra), dtype) for extra in (0, 4))
+        ACTIVATIONS[name].both(z, *alone)
+        far = np.append(z, np.array([-3e4, 3e4, np.inf, -np.inf], dtype))
+        with np.errstate(all="ignore"):
+            ACTIVATIONS[name].both(far, *beside)
+        assert np.array_equal(beside[:, :-4], alone)
+        assert np.array_equal(beside[0, -4:], [-1.0 if name == "tanh" else 0.0, 1, 1, beside[0, -4]])
+        assert not beside[1, -4:].any()
+
+
+def test_one_less_a_logistic_keeps_its_digits_on_both_sides():
+    z = arguments(np.random.default_rng(6), 600.0)
+    value, slope, rest = np.empty((3, z.size + 1))
+    z = np.append(z, -1e4)
+    activations.logistic_both(z, value, slope)
+    with np.errstate(invalid="ignore"):
+        activations.complement(z, value, slope, rest)
+    assert rest[-1] == 1
+    wanted, _ = exact("logistic", -z[:-1])
+    assert worst(rest[:-1], wanted) <= 6 * np.finfo(float).eps
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.introspect import opt_func_info
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
@@ -45,6 +46,8 @@ class Activation:
         """
         D = self.derivative(z) if D is None else D
         tiny = np.asarray(2.0 ** (-60 if D.dtype == np.float32 else -500), D.dtype)
+        if not D.size or np.minimum.reduce(D, axis=None) >= tiny:
+            return D, None
         low = D.max(axis=-1) < tiny
         if not low.any():
             return D, None
@@ -85,8 +88,9 @@ def logistic_both(z: Array, value: Array, slope: Array) -> None:
 def tanh_both(z: Array, value: Array, slope: Array) -> None:
     """tanh z and tanh' z = 4E/(1+E)², E = exp(−2z).
 
-    In double precision the value comes from the same exponential: (1−E)/(1+E), and below |z| = 1/8, where that
-    would cancel, Lambert's continued fraction z/(1 + z²/(3 + z²/(5 + z²/(7 + z²/9)))), to the last digit there.
+    Where NumPy's tanh is slow (double precision without AVX-512) the value comes from the same exponential: it is
+    (1−E)/(1+E), and below |z| = 1/8, where that would cancel, Lambert's continued fraction
+    z/(1 + z²/(3 + z²/(5 + z²/(7 + z²/9)))), to the last digit there.
     """
     E = np.multiply(z, -2, out=slope)
     far = _leaves(E)
@@ -94,12 +98,12 @@ def tanh_both(z: Array, value: Array, slope: Array) -> None:
         np.minimum(E, _FAR[z.dtype.char], out=E)
     np.exp(E, out=E)
     sum_ = E + 1
-    if z.dtype == np.float64:
+    if z.dtype.char in _OWN_TANH:
+        np.tanh(z, out=value)
+    else:
         np.subtract(1, E, out=value)
         value /= sum_
         _near_zero(z, value)
-    else:  # where its own function is the faster one
-        np.tanh(z, out=value)
     E /= sum_
     E /= sum_
     if far:
@@ -131,6 +135,13 @@ def complement(z: Array, value: Array, slope: Array, out: Array) -> None:
         np.copyto(out, 1, where=z < -_FAR[z.dtype.char])
 
 
+def _own_tanh() -> str:
+    """By their letters, the dtypes whose tanh takes less than the continued fraction."""
+    target = opt_func_info(func_name="^tanh$").get("tanh", {}).get("dd", {}).get("current", "")
+    return "fd" if "AVX512" in target or "X86_V4" in target else "f"
+
+
+_OWN_TANH = _own_tanh()
 _FAR = {"f": 87.0, "d": 708.0}
 """By the dtype's letter: exp of it and of its negative are in range."""
 

@@ -20,9 +20,10 @@ from .cells.base import Array
 from .descent import Stretch, back, descent, stretch_steps
 from .gradients import Gradients, Terms
 from .loss_rows import Joining, LossRows
+from .norms import Norms
 from .outputs import Outputs
 from .room import Room
-from .scale import DEAD, LN2, Bundle, Exponents, in_range, ln_of, squared_norms, unit_rows
+from .scale import DEAD, LN2, Bundle, Exponents, in_range, unit_rows
 from .stack import Stack
 from .tape import Tape
 
@@ -65,16 +66,18 @@ def backward(
     error_terms: Rows | None = None,
     norms_only: bool = False,
     adjoints: bool = True,
+    room: Room | None = None,
 ) -> Backward:
     """Sweep from T down to step 1; with ``norms_only`` there are no gradients but those of the read-out, without
-    ``adjoints`` the norms of λ are left for another sweep.
+    ``adjoints`` the norms of λ are left for another sweep. ``room`` has memory for what is gone behind it.
 
     ``error_terms(k, first, unit)``, if given, is called for every step (from 0) and bundle with the unit vectors
     (G, P, Q, B, N) of the rows from ``first`` on, counted from the last loss time.
     """
-    sweep = _Sweep(stack, outputs, error_terms, norms_only, adjoints)
+    sweep = _Sweep(stack, outputs, error_terms, norms_only, adjoints, room or Room())
     for stretch in descent(stack, tape):
         sweep.take(stretch)
+    sweep.leave()
 
     def ln_adjoint() -> NDArray[np.float64]:
         if sweep.ln_adjoint is None:
@@ -95,8 +98,9 @@ class _Sweep:
         error_terms: Rows | None,
         norms_only: bool,
         adjoints: bool,
+        room: Room,
     ) -> None:
-        self.stack, self.error_terms = stack, error_terms
+        self.stack, self.error_terms, self.room = stack, error_terms, room
         P, T, B, N = *stack.inputs.shape[:3], stack.weights.V.shape[-1]
         self.alone = len(stack.loss_times) == 1
         self.together = rows_together(B, N, stack.cell.components)
@@ -107,15 +111,14 @@ class _Sweep:
         self.alive = True
         self.gradients = Gradients(stack.cell, B)
         self.gradients.add_read_out(outputs)
-        self.terms = None if norms_only else Terms.of(stack, min(T, stretch_steps(stack)))
-        self.room = Room(stack.weights.V.dtype)
+        self.terms = None if norms_only else Terms.of(stack, min(T, stretch_steps(stack)), room)
 
     def take(self, stretch: Stretch) -> None:
         """The steps of a stretch, the later ones first."""
         steps = [(k - 1 - stretch.start, k, local) for k, local in stretch.steps()]
         P, R, B = self.rows.starts.shape
         behind = R - bisect_left(self.stack.loss_times, stretch.start + 1)  # rows that will have joined
-        norms = [_Norms(len(steps), P, behind, B) for _ in range(1 if self.ln_adjoint is None else 2)]
+        norms = [Norms(len(steps), P, behind, B) for _ in range(1 if self.ln_adjoint is None else 2)]
         terms = None if self.terms is None else self.terms.again(len(steps))
         joined, first = self.rows.of(stretch), 0
         for i, bundle in enumerate(self.bundles):
@@ -134,12 +137,24 @@ class _Sweep:
                 self._sum(joined, steps, terms)
             self.gradients.add(stretch.chunk(terms.value), terms.exponent, in_place=True)
 
+    def leave(self) -> None:
+        """Give back what the last rows are in."""
+        self.room.give(*(bundle.value for bundle in self.bundles))
+        if self.terms is not None:
+            self.room.give(self.terms.value)
+
+    def _take(self, *shape: int) -> Array:
+        return self.room.take(shape, self.stack.weights.V.dtype)
+
     def _through(
-        self, bundle: Bundle, first: int, steps: Steps, norms: list[_Norms], terms: Terms | None
+        self, bundle: Bundle, first: int, steps: Steps, norms: list[Norms], terms: Terms | None
     ) -> Bundle:
         """A bundle behind all of the steps. Norms are looked at behind them: most stretches are safe throughout,
         and one that is not is gone through again. Row by row the bits are the same."""
+        before = bundle.value
         bundle.rescale(ahead=len(steps))
+        if bundle.value is not before:
+            self.room.give(before)
         if bundle.exponent.min() > DEAD // 2:
             after = self._walk(bundle, first, steps, norms, terms, careful=False)
             if after.exponent is bundle.exponent and all(one.safe(first, bundle) for one in norms):
@@ -148,7 +163,7 @@ class _Sweep:
         return self._walk(bundle, first, steps, norms, terms, careful=True)
 
     def _join(
-        self, joined: dict[int, Joining], first: int, steps: Steps, norms: list[_Norms], terms: Terms | None
+        self, joined: dict[int, Joining], first: int, steps: Steps, norms: list[Norms], terms: Terms | None
     ) -> None:
         """Let the rows of the stretch's loss times, by their step, join and go down."""
         if not joined:
@@ -158,20 +173,19 @@ class _Sweep:
         if self.bundles and self.bundles[-1].rows + young.rows <= self.together:
             last = self.bundles[-1]
             self.bundles[-1] = last.joined(young)
-            self.room.give(last.value)
-            self.room.give(young.value)
+            self.room.give(last.value, young.value)
         else:
             self.bundles.append(young)
 
     def _join_freely(
-        self, joined: dict[int, Joining], first: int, steps: Steps, norms: list[_Norms]
+        self, joined: dict[int, Joining], first: int, steps: Steps, norms: list[Norms]
     ) -> Bundle | None:
         """The rows as one bundle that grows in place, looked at behind the stretch; None where it is not safe."""
         rows, joins = slice(first, first + len(joined)), list[int]()
         shape = next(iter(joined.values())).bare.value.shape
         shape = (*shape[:2], len(joined), *shape[3:])
-        above, below = self.room.take(*shape), self.room.take(*shape)
-        delta = self.room.take(len(self.stack.cell.gates) + self.stack.cell.extra, *shape[1:])
+        above, below = self._take(*shape), self._take(*shape)
+        delta = self._take(len(self.stack.cell.gates) + self.stack.cell.extra, *shape[1:])
         exponent = np.concatenate([joining.bare.exponent for joining in joined.values()], axis=1)
         safe = bool((exponent == 0).all())
         for one in norms:
@@ -189,8 +203,7 @@ class _Sweep:
             safe = safe and in_range(one.squares[:, :, rows], above.dtype)
             for row, c in enumerate(joins, first):
                 one.squares[c + 1 :, :, row] = 0
-        for array in (delta, below):
-            self.room.give(array)
+        self.room.give(delta, below)
         if safe:
             return Bundle(above, exponent)
         for one in norms:
@@ -199,7 +212,7 @@ class _Sweep:
         return None
 
     def _join_carefully(
-        self, joined: dict[int, Joining], first: int, steps: Steps, norms: list[_Norms], terms: Terms | None
+        self, joined: dict[int, Joining], first: int, steps: Steps, norms: list[Norms], terms: Terms | None
     ) -> Bundle:
         """The rows as a bundle that is rescaled at every step."""
         young: Bundle | None = None
@@ -217,7 +230,7 @@ class _Sweep:
         bundle: Bundle,
         first: int,
         steps: Steps,
-        norms: list[_Norms],
+        norms: list[Norms],
         terms: Terms | None,
         careful: bool,
     ) -> Bundle:
@@ -227,11 +240,11 @@ class _Sweep:
             for one in norms:
                 one.exponent[:, :, first : first + bundle.rows] = bundle.exponent
         blocks = len(self.stack.cell.gates) + self.stack.cell.extra
-        delta = self.room.take(blocks, *shape[1:]) if kept is None else kept.value
+        delta = self._take(blocks, *shape[1:]) if kept is None else kept.value
         for step in steps:
             above = bundle.value
             to = delta if kept is None else delta[:, :, step[0], None]
-            bundle = self._step(bundle, first, step, norms, to, self.room.take(*shape), kept, careful)
+            bundle = self._step(bundle, first, step, norms, to, self._take(*shape), kept, careful)
             if above is not start:
                 self.room.give(above)
         if kept is None:
@@ -243,7 +256,7 @@ class _Sweep:
         bundle: Bundle,
         first: int,
         step: tuple[int, int, tuple[Any, ...]],
-        norms: list[_Norms],
+        norms: list[Norms],
         delta: Array,
         adjoint: Array,
         kept: Terms | None = None,
@@ -274,32 +287,6 @@ class _Sweep:
                 self.total, down = back(self.stack, self.total, local)
                 exponent = np.where(down.value.any(axis=(0, -1)), down.exponent, DEAD)
                 terms.put(c, down.value[:, :, 0], exponent[:, 0])
-
-
-class _Norms:
-    """Norms of the rows at the C steps of a stretch, whose logarithms are taken together."""
-
-    def __init__(self, C: int, P: int, Q: int, B: int) -> None:
-        self.squares, self.exponent = np.zeros((C, P, Q, B)), np.zeros((C, P, Q, B), np.int64)
-
-    def put(self, c: int, first: int, bundle: Bundle, squares: NDArray[np.float64] | None) -> None:
-        """Note the norms of a bundle, whose rows are the ones from ``first`` on, at the c-th step; and its exponents
-        where it comes with its ``squares``, rescaled. They are the same throughout where it does not."""
-        rows = slice(first, first + bundle.rows)
-        if squares is None:
-            self.squares[c, :, rows] = squared_norms(bundle.value)
-        else:
-            self.squares[c, :, rows], self.exponent[c, :, rows] = squares, bundle.exponent
-
-    def safe(self, first: int, bundle: Bundle) -> bool:
-        """Whether the bundle's rows have been in the safe range at all steps."""
-        return in_range(self.squares[:, :, first : first + bundle.rows], bundle.value.dtype)
-
-    def write(self, ln_norms: NDArray[np.float64]) -> int:
-        """Write ln‖row‖ to (P, R, C, B), last loss time last; returns how many are finite."""
-        ln = ln_of(self.squares, self.exponent)
-        ln_norms[:, ln_norms.shape[1] - ln.shape[2] :] = ln[:, :, ::-1].transpose(1, 2, 0, 3)
-        return int(np.count_nonzero(np.isfinite(ln)))
 
 
 def rows_together(B: int, N: int, components: int) -> int:

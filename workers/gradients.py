@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .cells.base import Array, Cell, Chunk, outer
 from .outputs import Outputs
+from .room import Room
 from .scale import DEAD, LN2, Exponents, add, rescaled, squared_norms, times_power
 from .stack import Stack
 
@@ -30,11 +31,12 @@ class Terms:
     steps: list[int]
 
     @classmethod
-    def of(cls, stack: Stack, C: int) -> Terms:
-        """No error terms yet."""
+    def of(cls, stack: Stack, C: int, room: Room | None = None) -> Terms:
+        """No error terms yet; their array may be lent by a room."""
         P, _, B, _ = stack.inputs.shape
-        blocks = len(stack.cell.gates) + stack.cell.extra
-        value = np.zeros((blocks, P, C, B, stack.weights.V.shape[-1]), stack.weights.V.dtype)
+        blocks, dtype = len(stack.cell.gates) + stack.cell.extra, stack.weights.V.dtype
+        value = (room or Room()).take((blocks, P, C, B, stack.weights.V.shape[-1]), dtype)
+        value.fill(0)
         return cls(value, np.full((P, C, B), DEAD, np.int64), [])
 
     def again(self, C: int) -> Terms:
@@ -99,7 +101,7 @@ class Gradients:
 
     def _add(self, name: str, part: Array, exponent: Exponents, size: NDArray | None = None) -> None:
         """Add (P, …) · 2^exponent, of which ``size`` is the squared norm (P,) where that is known."""
-        flat, usual = part.reshape(len(part), -1), _USUAL[part.dtype.char]
+        flat, usual = np.ascontiguousarray(part.reshape(len(part), -1)), _USUAL[part.dtype.char]
         if size is None or not ((size > 1 / usual) & (size < usual)).all():
             rows, moved = rescaled(flat[None], np.ones(len(part), np.bool_))
             flat, exponent = rows[0], np.where(rows[0].any(axis=-1), exponent + moved, DEAD)
@@ -145,7 +147,7 @@ def _common(delta: Array, exponent: Exponents, in_place: bool = False) -> tuple[
 
 def _size(part: Array) -> NDArray[np.floating]:
     """‖part‖² (P,) of (P, …), in its dtype: zero where it underflows, not finite where it overflows."""
-    flat = part.reshape(len(part), -1)
+    flat = np.ascontiguousarray(part.reshape(len(part), -1))
     return np.vecdot(flat, flat)
 
 

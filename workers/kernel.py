@@ -20,6 +20,7 @@ from .errors import InvalidPoint, Unreachable
 from .outputs import Outputs, read
 from .points import Point
 from .probes import PROBES, Swept
+from .room import Room
 from .stack import Stack, draw_inputs, draw_parameters, make_cell, stack
 from .tape import Tape, Whole, forward, overflow_step
 
@@ -74,11 +75,15 @@ def calibrations(tasks: Sequence[Task]) -> list[Calibration | None]:
     return [next(found) if task.calibrates else None for task in tasks]
 
 
-def run(tasks: Sequence[Task], probes: Sequence[str], checkpoints: bool = False) -> list[Row]:
+def run(
+    tasks: Sequence[Task], probes: Sequence[str], checkpoints: bool = False, room: Room | None = None
+) -> list[Row]:
     """One row of measures a task, in their order; all points have one shape. Lists are NumPy arrays.
 
     With ``checkpoints`` the tape is made again by parts, which takes less memory and more time for the same bits.
+    Stacks that are run one after another may use the same ``room``.
     """
+    room = room or Room()
     with numerics():
         rows: dict[int, Row] = {}
         ready: dict[int, dict[str, NDArray]] = {}
@@ -90,7 +95,7 @@ def run(tasks: Sequence[Task], probes: Sequence[str], checkpoints: bool = False)
                 rows[i] = {"status": "unreachable", "status_detail": str(unreachable)}
         if ready:
             several = [tasks[i] for i in ready]
-            measured = _measure(several, list(ready.values()), probes, checkpoints)
+            measured = _measure(several, list(ready.values()), probes, checkpoints, room)
             rows.update(zip(ready, measured, strict=True))
     return [rows[i] | (one.columns() if (one := found[i]) else {}) for i in range(len(tasks))]
 
@@ -128,24 +133,30 @@ def sweep(
 
 
 def _measure(
-    tasks: Sequence[Task], parameters: Sequence[Arrays], probes: Sequence[str], checkpoints: bool
+    tasks: Sequence[Task],
+    parameters: Sequence[Arrays],
+    probes: Sequence[str],
+    checkpoints: bool,
+    room: Room,
 ) -> list[Row]:
     points = [task.point for task in tasks]
     inputs = [task.all_inputs() for task in tasks]
     whole = stack(points, [dict(one) for one in parameters], inputs, points[0].steps_with_loss)
-    tape = forward(whole, checkpoints)
+    tape = forward(whole, checkpoints, room)
     steps = overflow_step(tape)
-    if not steps.any():
-        return _rows(tasks, parameters, whole, tape, probes)
+    rows = None if steps.any() else _rows(tasks, parameters, whole, tape, probes, room)
+    tape.release(room)
     del whole, tape  # twice would be beyond what was planned
+    if rows is not None:
+        return rows
     fine: list[int] = np.flatnonzero(steps == 0).tolist()
-    rows: dict[int, Row] = {}
+    found: dict[int, Row] = {}
     if fine:
-        rest = _measure([tasks[p] for p in fine], [parameters[p] for p in fine], probes, checkpoints)
-        rows.update(zip(fine, rest, strict=True))
+        rest = _measure([tasks[p] for p in fine], [parameters[p] for p in fine], probes, checkpoints, room)
+        found.update(zip(fine, rest, strict=True))
     for p in np.flatnonzero(steps).tolist():
-        rows[p] = _overflowed(tasks[p], parameters[p], inputs[p], int(steps[p]), probes, checkpoints)
-    return [rows[p] for p in range(len(tasks))]
+        found[p] = _overflowed(tasks[p], parameters[p], inputs[p], int(steps[p]), probes, checkpoints)
+    return [found[p] for p in range(len(tasks))]
 
 
 def _overflowed(
@@ -157,7 +168,7 @@ def _overflowed(
     if step > 1:
         times = tuple(t for t in point.steps_with_loss if t < step) or (step - 1,)
         short = stack([point], [dict(arrays)], [x[: step - 1]], times)
-        row = _rows([task], [arrays], short, forward(short, checkpoints), probes)[0]
+        row = _rows([task], [arrays], short, forward(short, checkpoints), probes, Room())[0]
     last = f"; curves start from step {step - 1}" if step > 1 and step <= point.steps_with_loss[-1] else ""
     row["status"] = "overflow"
     row["status_detail"] = (
@@ -176,14 +187,19 @@ def _nominal(points: Sequence[Point], parameters: Sequence[Arrays]) -> NDArray[n
 
 
 def _rows(
-    tasks: Sequence[Task], parameters: Sequence[Arrays], whole: Stack, tape: Tape, probes: Sequence[str]
+    tasks: Sequence[Task],
+    parameters: Sequence[Arrays],
+    whole: Stack,
+    tape: Tape,
+    probes: Sequence[str],
+    room: Room,
 ) -> list[Row]:
     """Sweep back and measure: one row a point. Norms are the same whatever the probes."""
     outputs = read(whole, tape)
     points, own = [task.point for task in tasks], [task.inputs is not None for task in tasks]
     chosen = [PROBES[name] for name in probes if PROBES[name].lacking(type(whole.cell)) is None]
     gradients, adjoints = any(p.of_gradient for p in chosen), any(p.of_adjoint for p in chosen)
-    back = backward(whole, tape, outputs, norms_only=not gradients, adjoints=adjoints)
+    back = backward(whole, tape, outputs, norms_only=not gradients, adjoints=adjoints, room=room)
     swept = Swept(whole, tape, outputs, back, _nominal(points, parameters), own)
     columns: dict[str, NDArray] = {"gamma_nominal": swept.nominal, "loss_value": outputs.loss_value()}
     for probe in chosen:

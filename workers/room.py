@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-
-from .cells.base import Array
+from numpy.typing import NDArray
 
 
 class Room:
-    """Lends arrays of one dtype and takes them back. What it lends has whatever was left in it."""
+    """Lends arrays and takes them back. What it lends has whatever was left in it. Not for several threads."""
 
-    def __init__(self, dtype: np.dtype) -> None:
-        self._dtype = dtype
-        self._own: dict[int, Array] = {}
-        self._free: list[Array] = []
+    def __init__(self) -> None:
+        self._own: dict[int, NDArray[np.uint8]] = {}
+        self._free: list[NDArray[np.uint8]] = []
 
-    def take(self, *shape: int) -> Array:
-        """An array of this shape, contiguous."""
-        size = math.prod(shape)
-        for i, flat in enumerate(self._free):
-            if len(flat) >= size:
-                return self._free.pop(i)[:size].reshape(shape)
-        flat = np.empty(size, self._dtype)
-        self._own[id(flat)] = flat
-        return flat[:size].reshape(shape)
+    def take(self, shape: tuple[int, ...], dtype: np.dtype) -> NDArray[Any]:
+        """A contiguous array, in the smallest piece of memory that holds it."""
+        size = math.prod(shape) * dtype.itemsize
+        fitting = [piece for piece in self._free if piece.size >= size]
+        if fitting:
+            piece = min(fitting, key=len)
+            self._free = [other for other in self._free if other is not piece]
+        else:
+            piece = np.empty(size, np.uint8)
+            self._own[id(piece)] = piece
+        return piece[:size].view(dtype).reshape(shape)
 
-    def give(self, array: Array) -> None:
-        """Take back what was lent; any other array is left alone."""
-        if id(array.base) in self._own:
-            self._free.append(self._own[id(array.base)])
+    def give(self, *arrays: NDArray[Any]) -> None:
+        """Take back what was lent, once nobody looks at it any more; any other array is left alone."""
+        for array in arrays:
+            if id(array.base) in self._own:
+                self._free.append(self._own[id(array.base)])

@@ -14,8 +14,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .room import Room
 from .stack import Array, Stack
 
+_WARM = 1 << 14  # elements
 SEGMENT = 64
 """Steps whose input projection is one product; fixed, so that its shape depends on the point alone."""
 
@@ -57,6 +59,10 @@ class Tape(Protocol):
         """The states behind these steps (from 1, ascending): (R, components, P, B, N)."""
         ...
 
+    def release(self, room: Room) -> None:
+        """Give back what the room lent; the tape must not be read any more."""
+        ...
+
 
 @dataclass(frozen=True)
 class Whole:
@@ -78,6 +84,10 @@ class Whole:
 
     def at(self, times: Sequence[int]) -> Array:
         return self.states[np.array(times)]
+
+    def release(self, room: Room) -> None:
+        """Give its memory back."""
+        room.give(self.states, self.net)
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,9 @@ class Checkpoints:
         start = i * self.spacing
         return advance(self.stack, self.states[i], start, min(start + self.spacing, self.steps))
 
+    def release(self, room: Room) -> None:
+        """Nothing was lent."""
+
     def at(self, times: Sequence[int]) -> Array:
         wanted = {t: row for row, t in enumerate(times)}
         found = np.empty((len(times), *self.last.shape), self.last.dtype)
@@ -118,12 +131,12 @@ class Checkpoints:
         return found
 
 
-def forward(stack: Stack, checkpoints: bool = False) -> Whole | Checkpoints:
-    """Run the stack from s_0 = 0 over its T steps."""
+def forward(stack: Stack, checkpoints: bool = False, room: Room | None = None) -> Whole | Checkpoints:
+    """Run the stack from s_0 = 0 over its T steps. A whole tape is in memory that ``room`` lends."""
     P, T, B, _ = stack.inputs.shape
     state = np.zeros((stack.cell.components, P, B, stack.weights.V.shape[-1]), stack.weights.V.dtype)
     if not checkpoints:
-        whole = advance(stack, state, 0, T)
+        whole = advance(stack, state, 0, T, room)
         return Whole(whole.states, whole.net)
     spacing = spacing_of(T)
     kept = np.empty((math.ceil(T / spacing), *state.shape), state.dtype)
@@ -138,15 +151,21 @@ def spacing_of(T: int) -> int:
     return SEGMENT * math.ceil(math.sqrt(T) / SEGMENT)
 
 
-def advance(stack: Stack, state: Array, start: int, stop: int) -> Segment:
+def advance(stack: Stack, state: Array, start: int, stop: int, room: Room | None = None) -> Segment:
     """The steps start+1 … stop from the state before them; ``start`` is a multiple of SEGMENT."""
     cell, w = stack.cell, stack.weights
     _, P, B, N = state.shape
-    states = np.empty((stop - start + 1, *state.shape), state.dtype)
+    room = room or Room()
+    states = room.take((stop - start + 1, *state.shape), state.dtype)
     states[0] = state
-    net = np.empty((stop - start, len(cell.gates) + cell.spare, P, B, N), state.dtype)
-    for first in range(0, stop - start, SEGMENT):
-        last = min(first + SEGMENT, stop - start)
+    net = room.take((stop - start, len(cell.gates) + cell.spare, P, B, N), state.dtype)
+    together = SEGMENT
+    if (
+        stack.drive.shape[-1] == 1
+    ):  # products without a sum have the same bits in any company: while the cache is warm
+        together = max(1, min(SEGMENT, _WARM // net[0].size))
+    for first in range(0, stop - start, together):
+        last = min(first + together, stop - start)
         _project(stack, net[first:last], slice(start + first, start + last))
         for k in range(first, last):
             cell.step(w, net[k], states[k], states[k + 1])

@@ -71,7 +71,7 @@ class LSTM(Cell):
 
 
 def enter(z: Array, gates: Array, before: Array, after: Array) -> None:
-    """c_t = f ⊙ c_{t−1} + i ⊙ tanh(z_c) from the gates i and f, whose derivatives are in z[4:6], and the factors."""
+    """c_t = f ⊙ c_{t−1} + i ⊙ tanh(z_c) and the factors, from the gates i and f with their derivatives z[4:6]."""
     i, f, value = gates[0], gates[1], np.empty_like(before)
     tanh_both(z[3], value, z[7])
     z[4] *= value
@@ -84,7 +84,7 @@ def enter(z: Array, gates: Array, before: Array, after: Array) -> None:
 
 
 def leave(z: Array, o: Array, after: Array) -> None:
-    """h_t = o ⊙ tanh(c_t), whose gate's derivative is in z[6], and the factors."""
+    """h_t = o ⊙ tanh(c_t) and the factors, from the gate o with its derivative z[6]."""
     h, c = after
     tanh_both(c, h, z[9])
     z[6] *= h

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..weights import input_weights, recurrent
-from .base import Array, Back, Cell, Chunk, Knobs, Weights, outer, rows_to_columns, summed
+from .base import Array, Back, Cell, Chunk, Knobs, Weights, outer
 
 
 class Simple(Cell):
@@ -57,10 +57,8 @@ class Simple(Cell):
 def matrix_gradients(chunk: Chunk) -> dict[str, Array]:
     """∂L/∂U = Σ δ_k h_{k−1}ᵀ, ∂L/∂W = Σ δ_k x_kᵀ, ∂L/∂b = Σ δ_k over the chunk."""
     G, P, C, B, N = chunk.delta.shape
-    delta = chunk.delta.reshape(G, P, C * B, N)
-    x = chunk.drive.reshape(P, C * B, -1)
-    return {
-        "U": outer(delta, rows_to_columns(chunk.before[0])),
-        "W": outer(delta, x),
-        "b": summed(delta),
-    }
+    delta, M = chunk.delta.reshape(G, P, C * B, N), chunk.drive.shape[-1]
+    right = np.empty((P, C, B, N + M + 1), delta.dtype)  # h, x and 1: the three sums are one product
+    right[..., :N], right[..., N:-1], right[..., -1] = chunk.before[0].swapaxes(0, 1), chunk.drive, 1
+    sums = outer(delta, right.reshape(P, C * B, -1))
+    return {"U": sums[..., :N], "W": sums[..., N:-1], "b": sums[..., -1]}

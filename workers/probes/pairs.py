@@ -58,8 +58,8 @@ def measure(swept: Swept) -> Values:
 def _mean_and_spread(
     sums: NDArray[np.float64], counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """From sums over B and their counts (P, lags, T): the mean over t and columns, −inf where there is none; and the
-    standard deviation over t of the means over columns, NaN where there are fewer than two. Both (P, lags)."""
+    """From sums over B and their counts (P, lags, T): the mean over t and columns, −inf where there is none, and
+    the standard deviation over t of the means over columns, NaN where there are fewer than two. Both (P, lags)."""
     count, n = counts.sum(axis=-1), (counts > 0).sum(axis=-1)
     means = sums / np.maximum(counts, 1)
     centred = np.where(counts > 0, means - (means.sum(axis=-1) / np.maximum(n, 1))[..., None], 0.0)

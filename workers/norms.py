@@ -1,0 +1,36 @@
+"""Norms of adjoint rows along a stretch of steps, noted as squares and exponents of two."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .scale import Bundle, in_range, ln_of, squared_norms
+
+
+class Norms:
+    """Norms of the rows at the C steps of a stretch, whose logarithms are taken together."""
+
+    def __init__(self, C: int, P: int, Q: int, B: int) -> None:
+        self.squares, self.exponent = np.zeros((C, P, Q, B)), np.zeros((C, P, Q, B), np.int64)
+
+    def put(self, c: int, first: int, bundle: Bundle, squares: NDArray[np.float64] | None) -> None:
+        """Note the norms of a bundle, whose rows are the ones from ``first`` on, at the c-th step.
+
+        Its exponents too where it comes with its ``squares``, rescaled; else they are the same throughout.
+        """
+        rows = slice(first, first + bundle.rows)
+        if squares is None:
+            self.squares[c, :, rows] = squared_norms(bundle.value)
+        else:
+            self.squares[c, :, rows], self.exponent[c, :, rows] = squares, bundle.exponent
+
+    def safe(self, first: int, bundle: Bundle) -> bool:
+        """Whether the bundle's rows have been in the safe range at all steps."""
+        return in_range(self.squares[:, :, first : first + bundle.rows], bundle.value.dtype)
+
+    def write(self, ln_norms: NDArray[np.float64]) -> int:
+        """Write ln‖row‖ to (P, R, C, B), last loss time last; returns how many are finite."""
+        ln = ln_of(self.squares, self.exponent)
+        ln_norms[:, ln_norms.shape[1] - ln.shape[2] :] = ln[:, :, ::-1].transpose(1, 2, 0, 3)
+        return int(np.count_nonzero(np.isfinite(ln)))
