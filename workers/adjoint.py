@@ -267,9 +267,10 @@ class _Sweep:
         squares = bundle.rescale() if careful else None
         if self.ln_adjoint is not None:
             norms[1].put(c, first, bundle, squares)
+        usual = bundle.exponent
         bundle, down = back(self.stack, bundle, local, delta, adjoint)
         terms = Bundle(down.value[: len(self.stack.cell.gates)], down.exponent)
-        norms[0].put(c, first, terms, terms.rescale() if careful else None)
+        norms[0].put(c, first, terms, terms.rescale() if careful else None, down.exponent is not usual)
         if self.error_terms is not None:
             self.error_terms(k - 1, first, unit_rows(terms.value))
         if kept is not None:

@@ -95,9 +95,9 @@ def _forward(s: Sizes) -> int:
 
 def _backward(s: Sizes, cell: type[Cell]) -> int:
     """Elements of a stretch's local derivatives and error terms, of the loss rows, and of their step down."""
-    G = s.G + cell.spare + cell.extra
+    G = s.G + cell.extra
     together = min(s.R, rows_together(s.B, s.N, s.components)) + 1
-    local = _stretch(s) * (6 * G + 2 * s.components + 4)
+    local = _stretch(s) * (3 * G + 3 * s.components + 4)
     return s.B * s.N * (local + (s.R + 1) * s.components + together * (3 * G + 3 * s.components + 2))
 
 

@@ -14,16 +14,23 @@ class Norms:
     def __init__(self, C: int, P: int, Q: int, B: int) -> None:
         self.squares, self.exponent = np.zeros((C, P, Q, B)), np.zeros((C, P, Q, B), np.int64)
 
-    def put(self, c: int, first: int, bundle: Bundle, squares: NDArray[np.float64] | None) -> None:
+    def put(
+        self,
+        c: int,
+        first: int,
+        bundle: Bundle,
+        squares: NDArray[np.float64] | None = None,
+        moved: bool = False,
+    ) -> None:
         """Note the norms of a bundle, whose rows are the ones from ``first`` on, at the c-th step.
 
-        Its exponents too where it comes with its ``squares``, rescaled; else they are the same throughout.
+        Its exponents too where it comes with its ``squares``, rescaled, or where they have ``moved``; else they are
+        the same throughout.
         """
         rows = slice(first, first + bundle.rows)
-        if squares is None:
-            self.squares[c, :, rows] = squared_norms(bundle.value)
-        else:
-            self.squares[c, :, rows], self.exponent[c, :, rows] = squares, bundle.exponent
+        self.squares[c, :, rows] = squared_norms(bundle.value) if squares is None else squares
+        if moved or squares is not None:
+            self.exponent[c, :, rows] = bundle.exponent
 
     def safe(self, first: int, bundle: Bundle) -> bool:
         """Whether the bundle's rows have been in the safe range at all steps."""
