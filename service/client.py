@@ -156,22 +156,18 @@ class Client:
                     work = self._plan_new(index, study)
                 errors = index.runs(study.name, where={"status": "error"})["point_id"] if newest else []
         except NotFound:
-            return plan(study.points(), lambda _: study.probes, settings.slots, int(settings.memory))
+            return plan(study.parts(), lambda _: study.probes, settings.slots, int(settings.memory))
         before = frozenset(errors)
         failed = (
-            sum(point.point_id in before for shard in work.shards for point in shard.points) if before else 0
+            sum(point_id in before for shard in work.shards for point_id in shard.points.ids())
+            if before
+            else 0
         )
         return replace(work, failed=failed)
 
     def _plan_new(self, index: Index, study: Study) -> Plan:
-        points = list(study.points())
-        ids = [point.point_id for point in points]
-        having = {probe: index.present(ids, [probe]) for probe in study.probes}
-
-        def lacks(point_id: str) -> tuple[str, ...]:
-            return tuple(probe for probe in study.probes if point_id not in having[probe])
-
-        return plan(points, lacks, self.settings.slots, int(self.settings.memory))
+        lacks = index.lacking(list(study.ids()), study.probes)
+        return plan(study.parts(), lacks, self.settings.slots, int(self.settings.memory))
 
     # ---- looking
 

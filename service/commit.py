@@ -77,7 +77,7 @@ def reword_revision(connection: Connection, revision_id: int, study: Study) -> N
     connection.execute(described.values(description=study.description))
 
 
-def put_revision(connection: Connection, study: Study, number: int, ids: Sequence[str]) -> None:
+def put_revision(connection: Connection, study: Study, number: int) -> None:
     """Write a revision and its points."""
     described = update(studies).where(studies.c.name == study.name).values(description=study.description)
     if connection.execute(described).rowcount == 0:
@@ -90,28 +90,31 @@ def put_revision(connection: Connection, study: Study, number: int, ids: Sequenc
             revision=number,
             digest=study.digest,
             toml=study.to_toml(),
-            size=len(ids),
+            size=study.size,
             probes=",".join(study.probes),
             created=moment(connection),
         )
     )
     assert made.inserted_primary_key is not None
-    add_points(connection, made.inserted_primary_key[0], ids)
+    first = 0
+    for part in study.parts():
+        add_points(connection, made.inserted_primary_key[0], part.ids(), first)
+        first += len(part)
 
 
-def add_points(connection: Connection, revision_id: int, point_ids: Sequence[str]) -> None:
-    """The members of a revision, in the order of its grid."""
-    columns = {
-        "revision_id": pa.array([revision_id] * len(point_ids), pa.int64()),
-        "point_id": pa.array(point_ids, pa.string()),
-        "position": pa.array(range(len(point_ids)), pa.int64()),
-    }
+def add_points(connection: Connection, revision_id: int, point_ids: Sequence[str], first: int = 0) -> None:
+    """Members of a revision, in the order of its grid, the first of them at position ``first``."""
     if connection.dialect.name == "postgresql":
+        columns = {
+            "revision_id": pa.array([revision_id] * len(point_ids), pa.int64()),
+            "point_id": pa.array(point_ids, pa.string()),
+            "position": pa.array(range(first, first + len(point_ids)), pa.int64()),
+        }
         _copy(connection, points.name, pa.table(columns))
     else:
-        rows = zip(*(column.to_pylist() for column in columns.values()), strict=True)
-        connection.exec_driver_sql(
-            "insert into points (revision_id, point_id, position) values (?, ?, ?)", list(rows)
+        places = sorted(zip(point_ids, range(first, first + len(point_ids)), strict=True))
+        connection.exec_driver_sql(  # in the order of the key, which is the order of the table
+            f"insert into points (revision_id, point_id, position) values ({revision_id}, ?, ?)", places
         )
 
 

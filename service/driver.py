@@ -96,18 +96,11 @@ def _complete(
 
 def missing(index: Index, revision: RevisionInfo, settings: Settings) -> Plan:
     """What a revision lacks, as shards; where it lacks nothing its grid is not even expanded."""
-    complete = index.present(revision.id, revision.probes)
-    if len(complete) == revision.size:
+    if index.finished(revision.id, revision.probes) == revision.size:
         return Plan((), revision.size, revision.size, settings.slots)
-    having = {probe: index.present(revision.id, [probe]) for probe in revision.probes}
-
-    def lacks(point_id: str) -> tuple[str, ...]:
-        if point_id in complete:
-            return ()
-        return tuple(probe for probe in revision.probes if point_id not in having[probe])
-
+    lacks = index.lacking(revision.id, revision.probes)
     study = Study.from_toml(revision.toml)
-    return plan(study.points(), lacks, settings.slots, int(settings.memory))
+    return plan(study.parts(), lacks, settings.slots, int(settings.memory))
 
 
 class Tally:
