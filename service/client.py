@@ -156,7 +156,7 @@ class Client:
                     work = self._plan_new(index, study)
                 errors = index.runs(study.name, where={"status": "error"})["point_id"] if newest else []
         except NotFound:
-            return plan(study.parts(), lambda _: study.probes, settings.slots, int(settings.memory))
+            return plan(study.parts(), study.probes, settings.slots, int(settings.memory))
         before = frozenset(errors)
         failed = (
             sum(point_id in before for shard in work.shards for point_id in shard.points.ids())

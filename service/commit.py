@@ -27,7 +27,8 @@ from .database import moment
 from .models import measures, points, revisions, shards, studies
 from .study import Study
 
-_ALWAYS = ("point_id", *PARAMETERS, *(c.name for c in BASE_COLUMNS), "seconds")
+_ALWAYS = ("point_id", "status", "status_detail", "seconds")
+_OF_ALL = (*PARAMETERS, *(c.name for c in BASE_COLUMNS))
 
 
 def commit(
@@ -154,7 +155,7 @@ def _dialect_insert(connection: Connection) -> Any:
 def _rows(connection: Connection, table: pa.Table, shard: int) -> int:
     """Bring the rows of a file into ``measures``; returns how many are new or changed."""
     probes = probes_of(table)
-    rows = _known_columns(table, probes)
+    rows = _known_columns(table, probes).sort_by("point_id")  # in the order of the key
     for probe in probes:
         rows = rows.append_column(f"shard_{probe}", pa.array([shard] * len(rows), pa.int64()))
     names = rows.column_names
@@ -176,14 +177,14 @@ def _rows(connection: Connection, table: pa.Table, shard: int) -> int:
 
 
 def _known_columns(table: pa.Table, probes: Iterable[str]) -> pa.Table:
-    """The columns to write: what every run has, and of the probes' those that are not null throughout."""
+    """The columns to write: what takes the place of an error's, and all else that is not null throughout."""
     known = {c.name.lower(): c.name for c in measures.columns}
-    of_probes = {c.name for probe in probes for c in PROBES[probe].columns}
+    there = {*_OF_ALL, *(c.name for probe in probes for c in PROBES[probe].columns)}
     wanted = [
         name
         for name in table.column_names
         if name.lower() in known
-        and (name in _ALWAYS or (name in of_probes and table[name].null_count < len(table)))
+        and (name in _ALWAYS or (name in there and table[name].null_count < len(table)))
     ]
     return table.select(wanted)
 

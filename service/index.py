@@ -210,10 +210,12 @@ class Index(Database):
 
     def lacking(
         self, which: int | Collection[str], probes: Sequence[str]
-    ) -> Callable[[str], tuple[str, ...]]:
-        """A function that gives the probes which a point lacks, none where it is finished; of the points of a
-        revision by its id, or of these point_ids."""
+    ) -> Callable[[str], tuple[str, ...]] | tuple[str, ...]:
+        """What the points of a revision by its id, or these point_ids, lack: a function that gives the probes which
+        a point lacks, none where it is finished; or all the probes, where nothing is there."""
         having = {probe: self.present(which, [probe]) for probe in probes}
+        if not any(having.values()):
+            return tuple(probes)
         complete = set.intersection(*having.values())
         for partly in having.values():  # most points have all or nothing: these are kept once
             partly -= complete

@@ -64,7 +64,7 @@ class Plan:
 
 def plan(
     points: Iterable[Point | Points],
-    lacks: Callable[[str], tuple[str, ...]],
+    lacks: Callable[[str], tuple[str, ...]] | tuple[str, ...],
     workers: int,
     memory: int,
     target: float = TARGET,
@@ -72,7 +72,8 @@ def plan(
     """The shards that complete these points on so many workers of ``memory`` bytes each, longest first.
 
     Points may come one by one or many together (``Study.parts``), which takes a small part of the memory. ``lacks``
-    gives the probes that a point (by its id) is missing, none where it is finished. The same points in
+    gives the probes that a point (by its id) is missing, none where it is finished; or it is what every point is
+    missing. The same points in
     the same order give the same shards. Raises TooLarge for a point that does not fit a worker.
     """
     total, groups = 0, _Groups()
@@ -112,10 +113,13 @@ def _parts_of(points: Iterable[Point | Points]) -> Iterator[Points]:
 
 
 def _lacking(
-    part: Points, lacks: Callable[[str], tuple[str, ...]]
+    part: Points, lacks: Callable[[str], tuple[str, ...]] | tuple[str, ...]
 ) -> Iterator[tuple[Any, tuple[str, ...], Points]]:
     """The points that lack something, by shape and by what they lack."""
     for shape, members in part.by_shape():
+        if not callable(lacks):
+            yield shape, lacks, members
+            continue
         wanted: dict[tuple[str, ...], list[int]] = {}
         for place, point_id in enumerate(members.ids()):
             wanted.setdefault(lacks(point_id), []).append(place)
