@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..workers.points import PARAMETERS
-from . import curves, scorecard
+from . import curves, scorecard, whole
 from .driver import OnProgress, drive, missing
 from .errors import InvalidStudy, JobConflict, NotFound
 from .executors.address import connect
@@ -151,7 +151,8 @@ class Client:
                 known = {info.name: info for info in index.studies()}
                 newest = index.revision(study.name) if study.name in known else None
                 if newest is not None and newest.digest == study.digest:
-                    work = missing(index, newest, settings)
+                    counts = index.counts(newest.id, newest.probes)
+                    work = missing(index, newest, settings, counts)
                 else:
                     work = self._plan_new(index, study)
                 errors = index.runs(study.name, where={"status": "error"})["point_id"] if newest else []
@@ -201,6 +202,10 @@ class Client:
         ``where`` chooses by column: a value, several, or None: ``{"cell": "lstm", "gamma": [0.9, 0.99]}``.
         """
         with self._index() as index:
+            if not where and (chosen := index.revision(name, revision)).size >= whole.LARGE:
+                found = whole.runs(index, self.store, chosen.id, index.columns)
+                if found is not None:
+                    return found
             return index.runs(name, revision, where)
 
     def curves(

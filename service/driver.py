@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -85,8 +85,9 @@ def _complete(
 ) -> None:
     """Take in what is there already, and compute the rest."""
     index.adopt(store)
-    work = missing(index, revision, settings)
-    tally = Tally(work, index.counts(revision.id, revision.probes), lease, on_progress)
+    counts = index.counts(revision.id, revision.probes)
+    work = missing(index, revision, settings, counts)
+    tally = Tally(work, counts, lease, on_progress)
     tally.report()
     small = settings.ray == "local" and work.seconds < INLINE_SECONDS and not lease.died_before
     if work.shards:
@@ -94,9 +95,10 @@ def _complete(
             _travel(work, executor, index, store, tally)
 
 
-def missing(index: Index, revision: RevisionInfo, settings: Settings) -> Plan:
-    """What a revision lacks, as shards; where it lacks nothing its grid is not even expanded."""
-    if index.finished(revision.id, revision.probes) == revision.size:
+def missing(index: Index, revision: RevisionInfo, settings: Settings, counts: Mapping[str, int]) -> Plan:
+    """What a revision lacks, as shards. ``counts``: its points by status (``Index.counts``); where they say that it
+    lacks nothing its grid is not even expanded."""
+    if sum(n for status, n in counts.items() if status != "error") == revision.size:
         return Plan((), revision.size, revision.size, settings.slots)
     lacks = index.lacking(revision.id, revision.probes)
     study = Study.from_toml(revision.toml)

@@ -203,11 +203,6 @@ class Index(Database):
             query = select(measures.c.point_id).where(self._listed(which), has_all)
         return set(self.read(lambda connection: connection.execute(query).scalars().all()))
 
-    def finished(self, revision_id: int, probes: Iterable[str]) -> int:
-        """How many points of a revision are finished with all these probes."""
-        query = _members(revision_id).with_only_columns(func.count()).where(_has(probes))
-        return self.read(lambda connection: connection.execute(query).scalar_one())
-
     def lacking(
         self, which: int | Collection[str], probes: Sequence[str]
     ) -> Callable[[str], tuple[str, ...]] | tuple[str, ...]:
