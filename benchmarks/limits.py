@@ -113,10 +113,11 @@ SHAPES = (
     (128, 2048, 128),
 )
 """(rows, inner, columns) of the products whose best rate is the machine's."""
-WORKING_SETS = (1 << 18, 1 << 21, 1 << 24, 1 << 28)
-"""Bytes of the arrays whose copies give the bandwidth: in the second- and third-level caches, and in memory."""
+WORKING_SETS = (1 << 21, 1 << 24, 1 << 28)
+"""Bytes of the arrays whose copies give the bandwidth: in the caches and in memory."""
 _FUNCTIONS: dict[str, Callable[..., object]] = {"exp": np.exp, "tanh": np.tanh}
 _ELEMENTS = 1 << 13
+_APART = 64 * 33  # bytes: source and target of a copy do not fall on the same lines of a cache
 
 
 class Meter:
@@ -138,8 +139,9 @@ class Meter:
         for name, function in _FUNCTIONS.items():
             self._add("transcendental", name, _ELEMENTS, _applied(function, x, np.empty_like(x)))
         for size in working_sets:  # a copy reads half of it and writes the other half
-            half = np.ones(size // 2, np.uint8)
-            self._add("bandwidth", size, 2.0 * half.nbytes, _copied(half, np.empty_like(half)))
+            both = np.ones(size + _APART, np.uint8)
+            source, out = both[: size // 2], both[size // 2 + _APART :]
+            self._add("bandwidth", size, float(size), _copied(source, out))
         self._rates: dict[tuple[str, object], list[float]] = {key: [] for key in self._probes}
 
     def _add(self, kind: str, name: object, amount: float, function: Callable[[], object]) -> None:

@@ -52,21 +52,28 @@ def clocked(function: Callable[[], object]) -> Contestant:
 
 
 def interleaved(
-    contestants: Mapping[str, Contestant], rounds: int = 7, seconds: float = 20.0, least: int = 3
+    contestants: Mapping[str, Contestant],
+    rounds: int = 9,
+    seconds: float = 20.0,
+    least: int = 3,
+    warm: frozenset[str] = frozenset(),
 ) -> dict[str, list[float]]:
-    """Every contestant once a round, behind one round of warm-up that does not count.
+    """Every contestant once a round, behind one round of warm-up that does not count (not for who is ``warm``).
 
-    Stops after so many ``rounds``, or after ``seconds`` where ``least`` rounds are done. The order turns from round to
-    round, so that nobody always follows the same one.
+    Stops after so many ``rounds``, or after ``seconds`` where ``least`` rounds are done. The order turns from
+    round to round, so that nobody always follows the same one. Who takes more than a quarter of the ``seconds`` runs
+    in the first round only.
     """
     names = list(contestants)
     found: dict[str, list[float]] = {name: [] for name in names}
     for name in names:
-        contestants[name]()
+        if name not in warm:
+            contestants[name]()
     began = time.perf_counter()
     for i in range(rounds):
         for name in names[i % len(names) :] + names[: i % len(names)]:
-            found[name].append(contestants[name]())
+            if not found[name] or found[name][0] < seconds / 4:
+                found[name].append(contestants[name]())
         if i + 1 >= least and time.perf_counter() - began > seconds:
             break
     return found
@@ -78,8 +85,8 @@ def median(values: Sequence[float]) -> float:
 
 
 def ratio(rounds: Rounds, above: str, below: str) -> float:
-    """The median over rounds of the one's time over the other's."""
-    return median([a / b for a, b in zip(rounds[above], rounds[below], strict=True)])
+    """The median, over the rounds in which both ran, of the one's time over the other's."""
+    return median([a / b for a, b in zip(rounds[above], rounds[below], strict=False)])
 
 
 @contextmanager

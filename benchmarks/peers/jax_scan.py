@@ -34,7 +34,9 @@ def project(cell: str, p: dict[str, Any], x: Any) -> Any:
     return z + p["b"] if "b" in p else z
 
 
-def step(cell: str, p: dict[str, Any], state: tuple[Any, ...], z: Any, push: tuple[Any, ...]) -> tuple[Any, ...]:
+def step(
+    cell: str, p: dict[str, Any], state: tuple[Any, ...], z: Any, push: tuple[Any, ...]
+) -> tuple[Any, ...]:
     """The new state, (h) or (h, c); ``push`` are zeros, for every part of the state, that are added to it."""
     h, N = state[0], p["V"].shape[-1]
     if cell == "simple":
@@ -80,7 +82,9 @@ def ln_norm(parts: tuple[Any, ...]) -> Any:
     return 0.5 * jnp.log(sum((part * part).sum(-1) for part in parts))
 
 
-def point(cell: str, p: dict[str, Any], x: Any, labels: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def point(
+    cell: str, p: dict[str, Any], x: Any, labels: Any
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """ln‖δ_{T,k}‖ and ln‖λ_{T,k}‖ (T, B), their curves by lag (T,), and the gradients of one point."""
 
     def loss(p: dict[str, Any], dz: Any, ds: tuple[Any, ...]) -> Any:
@@ -121,7 +125,9 @@ def _pairs(problem: Problem) -> tuple[Work, Any]:
         return rows.reshape(blocks * size, *rows.shape[2:])[:T]
 
     run = jax.jit(jax.vmap(one))
-    return lambda: jax.block_until_ready(run(p, x, labels)), lambda found: Answer({"delta": np.asarray(found)})
+    return lambda: jax.block_until_ready(run(p, x, labels)), lambda found: Answer(
+        {"delta": np.asarray(found)}
+    )
 
 
 def _lyapunov(problem: Problem) -> tuple[Work, Any]:

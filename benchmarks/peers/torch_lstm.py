@@ -45,7 +45,8 @@ def prepare(problem: Problem) -> tuple[Work, Any]:
 
     def answer(found: list[list[Any]]) -> Answer:
         blocks = {
-            name: np.stack([(reordered(one[i], N) / B).numpy() for one in found]) for i, name in enumerate("UWb")
+            name: np.stack([(reordered(one[i], N) / B).numpy() for one in found])
+            for i, name in enumerate("UWb")
         }
         head = {name: np.stack([(one[3 + i] / B).numpy() for one in found]) for i, name in enumerate("Vd")}
         return Answer(gradients=blocks | head)
