@@ -1,7 +1,7 @@
 """The yardstick: what longlag takes against the machine's limit and against its peers. Run by ``longlag bench``.
 
-A group is a function from ``timing.Run`` to rows (``results.Result``); it lives in the module that is named here and is
-imported when it is run. Only a checkout has this package; the wheel does not.
+A group is a function from ``timing.Run`` to rows (``results.Result``); it lives in the module that is named
+here and is imported when it is run. Only a checkout has this package; the wheel does not.
 """
 
 from __future__ import annotations

@@ -5,14 +5,13 @@ Equality with every peer is checked on the very arrays that are timed, before th
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 from ..workers.points import Point
 from . import limits, ours
 from .limits import Meter
-from .ours import MEMORY, Sweeps
+from .ours import Sweeps
 from .peers import PEERS
 from .peers.base import Answer, Problem, require_equal
 from .peers.process import Worker
@@ -169,7 +168,7 @@ def _result(
     work: limits.Work,
     peers: Sequence[str],
     reach: Callable[[float, dict[str, float]], list[Target]],
-    details: dict[str, object],
+    details: Mapping[str, object],
 ) -> Result:
     rates = meter.rates()
     limit, mine = limits.least(work, rates), median(rounds["ours"])
@@ -182,4 +181,4 @@ def _result(
         "rounds": len(rounds["ours"]),
     }
     targets = reach(mine / limit, ahead)
-    return Result(group, name, mine, limit, others, ahead, targets, details=details | measured)
+    return Result(group, name, mine, limit, others, ahead, targets, details={**details, **measured})

@@ -2,9 +2,9 @@
 
 A workload has matrix products (operations, at the best rate over shapes), elements through transcendental functions
 (one exponential gives f and f', so an element counts once) and bytes that must move. The limit is the larger of
-arithmetic and bytes. Additions, norms, copies and calls are not counted: nothing reaches it, but how near one comes can
-be compared between workloads and machines. After the roofline of Williams, Waterman & Patterson (2009), with the
-transcendental functions as a second kind of arithmetic.
+arithmetic and bytes. Additions, norms, copies and calls are not counted: nothing reaches it, but how near one
+comes can be compared between workloads and machines. After the roofline of Williams, Waterman & Patterson
+(2009), with the transcendental functions as a second kind of arithmetic.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ FACTORS = {"simple": 1, "linear": 0, "memory": 0, "lstm": 4, "gru": 3}
 
 @dataclass(frozen=True)
 class Work:
-    """What a workload cannot do without: ``flops`` in matrix products, ``transcendental`` elements, ``moved`` bytes;
-    ``held`` bytes of one point are touched between two uses, and say in which memory they lie."""
+    """What a workload cannot do without: ``flops`` in matrix products, ``transcendental`` elements, ``moved``
+    bytes; ``held`` bytes of one point are touched between two uses, and say in which memory they lie."""
 
     flops: float
     transcendental: float

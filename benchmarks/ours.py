@@ -1,4 +1,5 @@
-"""Our side of the kernel workloads: arrays ready made, stacks as the service would cut them, the numbers of an Answer.
+"""Our side of the kernel workloads: arrays ready made, stacks as the service would cut them, the numbers of an
+Answer.
 
 ``run`` of the kernel also draws the arrays, takes the norm behind γ_nominal, losses, quantiles and the status. The
 comparison with peers is between ``Sweeps``: from arrays to error terms, adjoints, their curves and all gradients.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +57,7 @@ def parts(count: int, size: int) -> list[slice]:
     """So many points in stacks of at most ``size``, as equal as may be."""
     number = -(-count // size)
     edges = [count * i // number for i in range(number + 1)]
-    return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,10 @@ def joined(found: Sequence[Answer]) -> Answer:
     def together(parts: Sequence[dict[str, NDArray]]) -> dict[str, NDArray]:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    spectra = [one.spectrum for one in found if one.spectrum is not None]
-    return Answer(
-        *(together([dict(getattr(one, name)) for one in found]) for name in ("ln", "curves", "gradients")),
-        np.concatenate(spectra) if spectra else None,
+    ln, curves, gradients = (
+        together([dict(getattr(one, name)) for one in found]) for name in ("ln", "curves", "gradients")
     )
+    return Answer(ln, curves, gradients)
 
 
 def whole(points: Sequence[Point], probes: Sequence[str], size: int) -> list[Row]:

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..workers.errors import BadFile
+
 FORMAT = 1
 """Of the JSON file."""
 
@@ -43,8 +45,9 @@ class Result:
 
     ``limit`` is the least time that the machine allows, None where there is no such thing. ``others`` are the times
     of peers by name, None for one that is not installed or was not run. ``measured`` are ratios that were taken
-    round by round; those that are lacking are quotients of the medians. ``details`` is anything else that a reader of
-    the JSON may want (numbers, text, lists of them). Raises ValueError where a time is not positive and finite.
+    round by round; those that are lacking are quotients of the medians. ``details`` is anything else that a
+    reader of the JSON may want (numbers, text, lists of them). Raises ValueError where a time is not positive
+    and finite.
     """
 
     group: str
@@ -108,7 +111,7 @@ def merge(path: Path, machine: Mapping[str, Any], results: Iterable[Result]) -> 
     """Put results into a file: a row takes the place of the one of the same group and workload, others stay.
 
     Returns all rows that the file has now. ``machine`` is put beside every group that was run, so that rows of
-    several days do not pass for one. Raises ValueError for a file of another format.
+    several days do not pass for one. Raises BadFile for a file of another format.
     """
     new = list(results)
     kept = read(path) if path.exists() else {"results": [], "machine": {}}
@@ -129,8 +132,11 @@ def merge(path: Path, machine: Mapping[str, Any], results: Iterable[Result]) -> 
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A file of results as it is. Raises ValueError where it is not one."""
-    content = json.loads(path.read_text(encoding="utf-8"))
+    """A file of results as it is. Raises BadFile where it is not one."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        content = None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path}: no results of format {FORMAT}: move it away, and run longlag bench again")
+        raise BadFile(f"{path}: no results of format {FORMAT}: move it away, and run longlag bench again")
     return content

@@ -1,7 +1,8 @@
-"""Times that can be compared: contestants in turns, after a warm-up, on one core with one thread; medians of rounds.
+"""Times that can be compared: contestants in turns, after a warm-up, on one core with one thread; medians of
+rounds.
 
-On a machine that others share, absolute seconds mean little and ratios of one run much: what slows one round slows all
-of it. So each round runs every contestant once, and a ratio is the median of the rounds' ratios.
+On a machine that others share, absolute seconds mean little and ratios of one run much: what slows one round
+slows all of it. So each round runs every contestant once, and a ratio is the median of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ def interleaved(
     """Every contestant once a round, behind one round of warm-up that does not count (not for who is ``warm``).
 
     Stops after so many ``rounds``, or after ``seconds`` where ``least`` rounds are done. The order turns from
-    round to round, so that nobody always follows the same one. Who takes more than a quarter of the ``seconds`` runs
-    in the first round only.
+    round to round, so that nobody always follows the same one. Who takes more than a quarter of the ``seconds``
+    runs in the first round only.
     """
     names = list(contestants)
     found: dict[str, list[float]] = {name: [] for name in names}

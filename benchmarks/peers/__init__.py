@@ -1,4 +1,5 @@
-"""Peers: other libraries at the same work, with the same outputs. None of them is needed; those that are there run."""
+"""Peers: other libraries at the same work, with the same outputs. None of them is needed; those that are there
+run."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ class Problem:
 
     ``parameters`` by name (P, …); ``inputs`` (P, T, B, M); ``labels`` (P, R, B, K) of the squared loss at the R
     ``loss_times``. ``kind``: "sweeps" (loss at T, error terms, adjoints and gradients), "pairs" (a loss at every
-    step, error terms), "lyapunov" (the spectrum over the steps of ``window``, both included, of the first ``columns``
-    columns; the sweep starts at T all the same).
+    step, error terms), "lyapunov" (the spectrum over the steps of ``window``, both included, of the first
+    ``columns`` columns; the sweep starts at T all the same).
     """
 
     kind: str
@@ -34,8 +34,8 @@ class Problem:
 @dataclass(frozen=True)
 class Answer:
     """``ln_delta`` and ``ln_adjoint`` (P, R, T, B): ln‖δ_{t,k}‖ and ln‖λ_{t,k}‖, −inf for k > t; ``curves``: their
-    means over columns against lag 0, (P, T) by kind, for a loss at T; ``gradients`` of L by name (P, …); ``spectrum``
-    (P, S), descending. What a workload does not ask for is not there."""
+    means over columns against lag 0, (P, T) by kind, for a loss at T; ``gradients`` of L by name (P, …);
+    ``spectrum`` (P, S), descending. What a workload does not ask for is not there."""
 
     ln: Mapping[str, NDArray] = field(default_factory=dict)
     curves: Mapping[str, NDArray] = field(default_factory=dict)
@@ -45,8 +45,8 @@ class Answer:
 
 Work = Callable[[], Any]
 Prepare = Callable[[Problem], tuple[Work, Callable[[Any], Answer]]]
-"""What every peer's module offers as ``prepare``: a function that does the work once, finished when it returns, and one
-that turns what it returned into an Answer, outside of the time."""
+"""What every peer's module offers as ``prepare``: a function that does the work once, finished when it returns,
+and one that turns what it returned into an Answer, outside of the time."""
 
 
 def curves_of(ln: Mapping[str, NDArray]) -> dict[str, NDArray]:
@@ -82,7 +82,8 @@ def require_equal(who: str, found: Answer, ours: Answer, dtype: str) -> None:
         by = difference(theirs, own, relative=what.startswith("gradient"))
         if not by <= allowed:
             raise Unequal(
-                f"{who}: the {what} differs by {by:.2g}, allowed is {allowed:g}: the times would not be of the same work"
+                f"{who}: the {what} differs by {by:.2g}, allowed is {allowed:g}: the times would not be of the "
+                "same work"
             )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import Answer, Problem, Work, curves_of
+from .base import Answer, Problem, Work
 
 jax: Any = import_module("jax")
 jax.config.update("jax_enable_x64", True)

@@ -36,7 +36,7 @@ def unroll(cell: str, p: dict[str, Any], x: Any) -> tuple[list[Any], Kept]:
     drive = project(cell, p, x)
     N, kept, hidden = p["V"].shape[-1], Kept(), []
     zero = torch.zeros(*x.shape[:-3], x.shape[-2], N, dtype=x.dtype)
-    U = p["U"].mT if "U" in p else None
+    U: Any = p["U"].mT if "U" in p else None
     h = c = zero
     a = p["a"].reshape(*p["a"].shape, 1, 1) if "a" in p else None
     for z_in in drive.unbind(-3):

@@ -44,8 +44,8 @@ def _ln(steps: list[tuple[Any, ...]]) -> Any:
 def answer(found: list[tuple[Any, Any, dict[str, Any]]]) -> Answer:
     """All points side by side."""
     ln = {
-        kind: np.stack([one[i].numpy() for one in found])[:, None]
-        for i, kind in enumerate(("delta", "adjoint"))
+        "delta": np.stack([one[0].numpy() for one in found])[:, None],
+        "adjoint": np.stack([one[1].numpy() for one in found])[:, None],
     }
     names = found[0][2]
     gradients = {name: np.stack([one[2][name].numpy() for one in found]) for name in names}

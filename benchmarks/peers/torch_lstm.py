@@ -1,7 +1,7 @@
 """PyTorch's own nn.LSTM, one point after the other: gradients of inputs and parameters only, no error terms.
 
-Its steps are hidden, so it cannot give curves; it is here for the time of the library's own kernel. nn.GRU has its reset
-gate behind the product, which is another cell than the one that is compared, and is left out.
+Its steps are hidden, so it cannot give curves; it is here for the time of the library's own kernel. nn.GRU has
+its reset gate behind the product, which is another cell than the one that is compared, and is left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ORDER = (0, 1, 3, 2)
 def prepare(problem: Problem) -> tuple[Work, Any]:
     """Gradients of every point with a loss at the last step."""
     arrays, inputs, labels = tensors(problem)
-    P, T, B, M = inputs.shape
+    P, _, B, M = inputs.shape
     N = arrays["V"].shape[-1]
     layers = []
     for i in range(P):

@@ -1,4 +1,5 @@
-"""PyTorch with the points stacked: every step is one bmm for all of them, and one backward pass gives everything."""
+"""PyTorch with the points stacked: every step is one bmm for all of them, and one backward pass gives
+everything."""
 
 from __future__ import annotations
 
@@ -68,7 +69,7 @@ def _lyapunov(problem: Problem) -> tuple[Work, Any]:
 
     def work() -> Any:
         with torch.no_grad():
-            hidden, kept = unroll(problem.cell, arrays, inputs)
+            hidden, _ = unroll(problem.cell, arrays, inputs)
             U = arrays["U"][:, None]
             Q = torch.eye(N, dtype=inputs.dtype).expand(P, C, N, N)
             total = torch.zeros(P, C, N, dtype=inputs.dtype)
