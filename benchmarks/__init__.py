@@ -32,6 +32,9 @@ GROUPS = {
     "pairs": Group("all pairs of error terms at T = 256 and 1,024", "kernels", "pairs"),
     "lyapunov": Group("Lyapunov spectra of stacked networks", "kernels", "lyapunov"),
     "studies": Group("a whole study of 3,000 mixed points on two cores", "studies", "studies"),
+    "millions": Group(
+        "100,000 and 1,000,000 trivial points: plan, commit, resume, query", "millions", "millions"
+    ),
     "startup": Group("longlag --help, and what an import loads", "startup", "startup"),
 }
 """Every group, in the order in which they are run."""

@@ -18,7 +18,7 @@ from ..service.plan import plan
 from ..workers import cost
 from ..workers.adjoint import backward
 from ..workers.curves import curve
-from ..workers.kernel import Row, Task, numerics, run
+from ..workers.kernel import Part, Task, numerics, run
 from ..workers.outputs import read
 from ..workers.points import Point
 from ..workers.probes import PROBES
@@ -107,16 +107,16 @@ def joined(found: Sequence[Answer]) -> Answer:
     return Answer(ln, curves, gradients)
 
 
-def whole(points: Sequence[Point], probes: Sequence[str], size: int) -> list[Row]:
+def whole(points: Sequence[Point], probes: Sequence[str], size: int) -> list[Part]:
     """What a worker does but for the file: arrays drawn, both sweeps, every column of the probes."""
     assert set(probes) <= set(PROBES)
-    rows: list[Row] = []
+    found: list[Part] = []
     for some in parts(len(points), size):
-        rows += run([Task(point) for point in points[some]], probes)
-    return rows
+        found += run([Task(point) for point in points[some]], probes)
+    return found
 
 
 def spectrum(points: Sequence[Point], size: int) -> Answer:
     """The Lyapunov spectrum as the probe gives it."""
-    rows = whole(points, ("lyapunov",), size)
-    return Answer(spectrum=np.stack([row["lyapunov_spectrum"] for row in rows]))
+    found = whole(points, ("lyapunov",), size)
+    return Answer(spectrum=np.concatenate([part.columns["lyapunov_spectrum"] for part in found]))

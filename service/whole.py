@@ -44,10 +44,12 @@ def runs(database: Database, store: Store, revision_id: int, columns: Sequence[s
 
 def _runs(connection: Connection, store: Store, revision_id: int, columns: Sequence[str]) -> Any:
     form = records.schema(PROBES)
-    names = [name for name in RUN_COLUMNS if name in columns]
+    lower = {name.lower() for name in columns}  # PostgreSQL keeps them so
+    names = [name for name in RUN_COLUMNS if name.lower() in lower]
     there = connection.execute(select(shards.c.file, shards.c.rows).where(shards.c.removed.is_(None))).all()
-    wrong = measures.c.status == "error"
-    known = dict(connection.execute(select(wrong, func.count()).group_by(wrong)).tuples().all())
+    wrong = (measures.c.status == "error").label("wrong")
+    query = select(wrong, func.count()).group_by("wrong")
+    known = {bool(failed): count for failed, count in connection.execute(query)}
     if not there or sum(rows for _, rows in there) != known.get(False, 0):
         return None  # else every result is in one file, and every row of a file is a result
     with ThreadPoolExecutor(_THREADS) as threads:

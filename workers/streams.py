@@ -82,7 +82,7 @@ def _states(seeds: list[int], name: int) -> NDArray[np.uint64]:
     """``SeedSequence((seed, name)).generate_state(4, uint64)`` of every seed, (S, 4)."""
     if name < _WORD or max(seeds) >= _WORD:  # fewer, or more, words of entropy than three
         several = (np.random.SeedSequence((seed, name)) for seed in seeds)
-        return np.array([one.generate_state(4, np.uint64) for one in several])
+        return np.array([one.generate_state(4, np.uint64) for one in several], np.uint64)
     seed = np.array(seeds, np.uint32)
     return _seed_sequences([seed, np.full_like(seed, name % _WORD), np.full_like(seed, name // _WORD)])
 
@@ -98,9 +98,11 @@ def _seed_sequences(entropy: list[NDArray[np.uint32]]) -> NDArray[np.uint64]:
                 mixed = pool[target] * np.uint32(0xCA01F9DD) - hashed(pool[source]) * np.uint32(0x4973F715)
                 pool[target] = mixed ^ (mixed >> np.uint32(16))
     hashed = _Hash(0x8B51F9DD, 0x58F38DED)
-    words = [hashed(pool[i % 4]).astype(np.uint64) for i in range(8)]
-    pairs = [low + high * np.uint64(_WORD) for low, high in zip(words[::2], words[1::2], strict=True)]
-    return np.stack(pairs, axis=-1)
+    states: NDArray[np.uint64] = np.empty((len(entropy[0]), 4), np.uint64)
+    for i in range(4):
+        low, high = hashed(pool[2 * i % 4]), hashed(pool[(2 * i + 1) % 4])
+        states[:, i] = low.astype(np.uint64) + high.astype(np.uint64) * np.uint64(_WORD)
+    return states
 
 
 class _Hash:
