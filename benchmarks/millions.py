@@ -118,7 +118,6 @@ def _process(verb: str, folder: str, size: int) -> dict[str, Any]:
 def drive(folder: str, size: int) -> None:
     """In a process of its own: complete the study and print seconds to the last commit and to the end (Ray is
     stopped), files, and the driver's largest resident memory in bytes."""
-    import resource
     import time
 
     from .. import Client
@@ -136,7 +135,13 @@ def drive(folder: str, size: int) -> None:
         "committed": committed[0],
         "returned": time.perf_counter() - began,
         "files": len(list(Path(folder, "records").iterdir())),
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "memory": _largest_memory(),
         "counts": job.record.counts,
     }
     print(json.dumps(found))
+
+
+def _largest_memory() -> int:
+    """Bytes resident at this program's peak; ``ru_maxrss`` would begin with that of the process that started it."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
