@@ -97,7 +97,7 @@ def test_a_second_run_computes_nothing_and_starts_nothing(
 ) -> None:
     drive(new_job(index, study()).id, settings)
     monkeypatch.setattr(driver, "make_executor", None)
-    monkeypatch.setattr(Study, "points", None)  # a finished revision is not even expanded
+    monkeypatch.setattr(Study, "parts", None)  # a finished revision is not even expanded
     job = drive(new_job(index, study()).id, settings)
     assert (job.state, job.done, job.counts) == ("done", 72, {"ok": 72})
 

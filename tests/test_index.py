@@ -33,7 +33,7 @@ class TestRevisions:
 
     def test_the_same_is_not_expanded(self, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
         first = index.add_revision(study())
-        monkeypatch.setattr(Study, "points", lambda self: pytest.fail("expanded"))
+        monkeypatch.setattr(Study, "parts", lambda self: pytest.fail("expanded"))
         other = study(description="another text is the same grid")
         again = index.add_revision(other)
         assert (again.id, again.new, again.added, again.removed, again.reused) == (first.id, False, 0, 0, 6)

@@ -50,8 +50,26 @@ class TestOpening:
                     assert found["type"].compile(connection.dialect) == kind, column
                     assert found["nullable"] == column.nullable, column
             assert [i["name"] for i in there.get_indexes("jobs")] == ["one_active_job"]
+            (made,) = there.get_indexes("measures")
+            (meant,) = models.measures.indexes
+            assert (made["name"], made["column_names"]) == (meant.name, [c.name for c in meant.columns])
 
         index.read(check)
+
+    def test_a_writer_makes_an_index_that_is_lacking_and_a_reader_does_without(
+        self, index: Index, index_url: str, store: Store
+    ) -> None:
+        submit(index, store, study())
+        execute(index_url, "drop index runs_by_cell")
+        before = index.runs("s")
+        reader = Index.open(index_url, write=False)
+        assert reader.runs("s").equals(before)
+        assert reader.read(lambda c: inspect(c).get_indexes("measures")) == []
+        writer = Index.open(index_url)
+        assert [i["name"] for i in writer.read(lambda c: inspect(c).get_indexes("measures"))] == [
+            "runs_by_cell"
+        ]
+        assert writer.runs("s").equals(before)
 
     def test_every_measure_has_a_column_of_its_own_type(self, index: Index) -> None:
         names = [column.lower() for column in index.columns]
