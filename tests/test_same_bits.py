@@ -6,8 +6,10 @@ import reference
 from helpers import fitting, label
 from longlag.workers import Point, measure, trace
 from longlag.workers.cells import CELLS
+from longlag.workers.kernel import Task, run
 from longlag.workers.points import cell_parameters
 from longlag.workers.probes import PROBES
+from longlag.workers.room import Room
 
 SHAPES = [
     dict(length=12, hidden_size=5, input_size=3, output_size=4, batch_size=3, loss_times="3"),
@@ -23,6 +25,11 @@ def exact(value):
     if isinstance(value, list):
         return tuple(map(exact, value))
     return value.hex() if isinstance(value, float) else value
+
+
+def exactly(column):
+    """A column by its bytes, words as they are."""
+    return [one if one is None or isinstance(one, str) else np.asarray(one).tobytes() for one in column]
 
 
 def bits(points, **given):
@@ -173,3 +180,17 @@ def test_large_angles_do_not_change_the_bits_of_their_neighbours():
 def test_twice_is_the_same():
     points = [Point(cell=cell, length=20, hidden_size=8) for cell in CELLS]
     assert bits(points) == bits(points)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_a_stack_has_measured_outlives_the_memory_it_was_measured_in(cell):
+    room, probes = Room(), probes_of(cell)
+    tasks = [
+        Task(point) for point in company(cell, length=9, hidden_size=4, batch_size=3, loss_times="every")
+    ]
+    alone = [run([task], probes) for task in tasks]
+    shared = [run([task], probes, room=room) for task in tasks]
+    for one, other in zip(alone, shared, strict=True):
+        for part, twin in zip(one, other, strict=True):
+            for name, values in part.columns.items():
+                assert exactly(values) == exactly(twin.columns[name]), name
