@@ -13,13 +13,13 @@ from .results import Result
 
 WHAT = {
     "sweeps": (
-        "From arrays that are ready made on every side to ln‖δ‖ and ln‖λ‖ of every step and column, their curves by "
-        "lag and all gradients. *Whole run* is what a worker does for the same points but for the file: it also "
+        "Seconds of processor time, from arrays that are ready made on every side to ln‖δ‖ and ln‖λ‖ of every step "
+        "and column, their curves by lag and all gradients. *Whole run* is what a worker does for the same points but for the file: it also "
         "draws weights and inputs, takes the norm behind γ_nominal, losses, quantiles and the status."
     ),
-    "pairs": "From ready-made arrays to ln‖δ_{t,k}‖ for a loss at every step t, T²/2 of them a column.",
-    "lyapunov": "The spectrum over the probe's window. Ours draws the arrays too; the peers have them ready.",
-    "studies": "From a grid to rows that can be asked for: every point of the study measured and stored.",
+    "pairs": "Processor time from ready-made arrays to ln‖δ_{t,k}‖ for a loss at every step t, T²/2 of them a column.",
+    "lyapunov": "Processor time of the spectrum over the probe's window. Ours draws the arrays too; the peers have them ready.",
+    "studies": "Time of a process, from a grid to rows that can be asked for: every point of the study measured and stored.",
     "startup": "A process from its start to its end; the limit is an interpreter that does nothing.",
 }
 """What the clock of a group runs over."""
@@ -54,7 +54,7 @@ def markdown(rows: Sequence[Result], machines: Mapping[str, Mapping[str, Any]]) 
         "# What longlag takes",
         "",
         (
-            "Written by `longlag bench`. Times are medians of interleaved repetitions in one run; in brackets, of the "
+            "Written by `longlag bench`. Medians of interleaved repetitions in one run; in brackets, of the "
             "limit *ours over it*, of a peer *its time over ours*. How to read it: "
             "[`docs/performance.md`](../../docs/performance.md)."
         ),
