@@ -14,12 +14,13 @@ from .results import Result
 WHAT = {
     "sweeps": (
         "Seconds of processor time, from arrays that are ready made on every side to ln‖δ‖ and ln‖λ‖ of every step "
-        "and column, their curves by lag and all gradients. *Whole run* is what a worker does for the same points but for the file: it also "
-        "draws weights and inputs, takes the norm behind γ_nominal, losses, quantiles and the status."
+        "and column, their curves by lag and all gradients. *Whole run* is what a worker does for the same points "
+        "but for the file: it also draws weights and inputs, takes the norm behind γ_nominal, losses, quantiles "
+        "and the status."
     ),
-    "pairs": "Processor time from ready-made arrays to ln‖δ_{t,k}‖ for a loss at every step t, T²/2 of them a column.",
-    "lyapunov": "Processor time of the spectrum over the probe's window. Ours draws the arrays too; the peers have them ready.",
-    "studies": "Time of a process, from a grid to rows that can be asked for: every point of the study measured and stored.",
+    "pairs": "Processor time from ready-made arrays to ln‖δ_{t,k}‖ of a loss at every step t, T²/2 a column.",
+    "lyapunov": "Processor time of the probe's spectrum. Ours draws the arrays too; the peers have them ready.",
+    "studies": "Time of a process, from a grid to rows that can be asked for: every point measured and stored.",
     "startup": "A process from its start to its end; the limit is an interpreter that does nothing.",
 }
 """What the clock of a group runs over."""
