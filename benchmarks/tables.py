@@ -8,7 +8,7 @@ from typing import Any
 
 from . import GROUPS
 from .machine import one_line
-from .peers import INSTALL, missing
+from .peers import INSTALL
 from .results import Result
 
 WHAT = {
@@ -60,7 +60,9 @@ def markdown(rows: Sequence[Result], machines: Mapping[str, Mapping[str, Any]]) 
             "[`docs/performance.md`](../../docs/performance.md)."
         ),
     ]
-    if lacking := missing():
+    there = {name for row in rows for name, taken in row.others.items() if taken is not None}
+    lacking = list(dict.fromkeys(name for row in rows for name in row.others if name not in there))
+    if lacking:
         text += ["", f"Not installed, so their columns are empty: {', '.join(lacking)} (`{INSTALL}`)."]
     order = [*GROUPS]
     rows = sorted(rows, key=lambda r: order.index(r.group) if r.group in order else len(order))
