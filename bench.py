@@ -101,7 +101,13 @@ def publish(path: Path) -> tuple[Path, Path]:
     rows = [results.Result.from_dict(row) for row in content["results"]]
     table, picture = path.with_suffix(".md"), path.with_suffix(".png")
     table.write_text(tables.markdown(rows, content["machine"]), encoding="utf-8")
-    figure.draw(rows, picture)
+    dates = sorted({one["date"] for one in content["machine"].values()})
+    last = next(reversed(content["machine"].values()))
+    figure.draw(
+        rows,
+        picture,
+        f"{last['cpu']}, {last['cores']} cores, {' to '.join(dict.fromkeys((dates[0], dates[-1])))}",
+    )
     return table, picture
 
 

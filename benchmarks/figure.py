@@ -24,7 +24,7 @@ MARKS = {
 KERNELS = ("sweeps", "pairs", "lyapunov")
 
 
-def draw(rows: Sequence[Result], path: Path) -> None:
+def draw(rows: Sequence[Result], path: Path, caption: str = "") -> None:
     """Write the picture of all rows as PNG: kernel workloads above, every other target below."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -34,6 +34,7 @@ def draw(rows: Sequence[Result], path: Path) -> None:
     heights = [0.23 * len(kernels) + 0.9] * bool(kernels) + [0.25 * len(others) + 0.7] * bool(others) or [1.0]
     figure = Figure(figsize=(11.5, sum(heights) + 1.1), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
+    figure.text(0.988, 0.995, caption, ha="right", va="top", color=GREY, fontsize=8)
     figure.suptitle("longlag bench", x=0.012, ha="left", color=INK, fontsize=15, fontweight="bold")
     parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     if kernels:
@@ -100,8 +101,8 @@ def _reach(part: Any, pairs: Sequence[tuple[Result, Any]]) -> None:
     """Every other target, as how many times over it is: right of the line it is reached."""
     axes = part.subplots()
     for y, (_, target) in enumerate(pairs):
-        value = max(target.value, 1e-12)
-        times = target.bound / value if target.at_most else value / target.bound
+        above, below = (target.bound, target.value) if target.at_most else (target.value, target.bound)
+        times = above / below if above > 0 and below > 0 else 1.0  # at most none: there are no times over it
         axes.barh(y, times - 1, left=1, height=0.66, color=REACHED if target.reached else MISSED)
         text = f" {target.value:,.3g} ({target.text}) "
         axes.text(times, y, text, va="center", ha="left" if times >= 1 else "right", fontsize=7.5, color=INK)

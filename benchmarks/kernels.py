@@ -1,12 +1,13 @@
-"""Kernel workloads: both sweeps with curves and all gradients, all pairs, Lyapunov spectra. One core, one thread.
+"""Kernel workloads: both sweeps with curves and all gradients, all pairs, Lyapunov spectra.
 
-Equality with every peer is checked on the very arrays that are timed, before the clock starts.
+One core, one thread, seconds of processor time. Equality with every peer is checked on the very arrays that are
+timed, before the clock starts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from itertools import product
 
 from ..workers.points import Point
 from . import limits, ours
@@ -14,9 +15,9 @@ from .limits import Meter
 from .ours import Sweeps
 from .peers import PEERS
 from .peers.base import Answer, Problem, require_equal
-from .peers.process import Worker
+from .peers.process import Workers
 from .results import Result, Target
-from .timing import Contestant, Run, clocked, interleaved, median, one_core, ratio
+from .timing import Contestant, Run, interleaved, median, on_processor, one_core, ratio
 
 CELLS = ("simple", "linear", "memory", "lstm", "gru")
 SHAPES = ((64, 16, 64, 256), (32, 8, 32, 1000), (16, 32, 128, 200), (256, 1, 32, 500))
@@ -26,42 +27,40 @@ _QUICK = ((4, 2, 8, 24),)
 _SCALE = 0.03
 """Standard deviation of the inputs: no error dies within T, so that peers without logarithmic scale have it too."""
 _PEERS = ("torch_loop", "torch_stacked", "jax_scan")
+_PROBES = ("curves", "gradients")
 _STACKED = ("torch_stacked", "jax_scan")
-_SIZES = (1, 4, 16, 64)
+_SIZES = (2, 8, 32)
 """Points a stack that are tried beside the plan's."""
 
 
 def sweeps(run: Run) -> Iterator[Result]:
     """Curves and all gradients of five cells."""
-    for cell in CELLS:
-        for shape in _QUICK if run.quick else SHAPES:
-            for dtype in DTYPES:
-                name = f"{cell} {shape} {dtype}"
-                if run.wants(name):
-                    P, B, N, T = shape
-                    point = Point(
-                        cell=cell, length=T, batch_size=B, hidden_size=N, dtype=dtype, input_scale=_SCALE
-                    )
-                    yield _sweep(run, name, point, P)
+    with one_core() as core, Workers(core) as workers:
+        for cell, shape, dtype in product(CELLS, _QUICK if run.quick else SHAPES, DTYPES):
+            name = f"{cell} {shape} {dtype}"
+            if run.wants(name):
+                P, B, N, T = shape
+                sizes = {"length": T, "batch_size": B, "hidden_size": N}
+                yield _sweep(
+                    run, workers, name, Point(cell=cell, dtype=dtype, input_scale=_SCALE, **sizes), P
+                )
 
 
-def _sweep(run: Run, name: str, point: Point, P: int) -> Result:
+def _sweep(run: Run, workers: Workers, name: str, point: Point, P: int) -> Result:
     points = ours.points_of(point, P)
     problem = ours.problem_of(points, "sweeps")
-    probes = ("curves", "gradients")
-    size = ours.planned_stack(points, probes)
+    size = ours.planned_stack(points, _PROBES)
     mine = Sweeps.of(points, problem, size)
-    more = {"whole": clocked(lambda: ours.whole(points, probes, size))}
+    more = {"whole": on_processor(lambda: ours.whole(points, _PROBES, size))}
     peers = (*_PEERS, *(("torch_lstm",) if point.cell == "lstm" else ()))
-    rounds, meter = _measured(run, point, problem, mine.answer, peers, more)
-    work = limits.sweeps(point, P)
-    tried = {} if run.quick else _by_size(points, problem)
+    rounds, meter = _measured(run, workers, problem, mine.answer, peers, more)
     details = {
         "points a stack": size,
         "whole run (s)": median(rounds["whole"]),
-        "by points a stack (s)": tried,
+        "by points a stack (s)": {} if run.quick else _by_size(points, problem),
     }
-    return _result("sweeps", name, rounds, meter, work, peers, _reach(point), details)
+    reach = _nothing if run.quick else _reach(point)
+    return _result("sweeps", name, rounds, meter, limits.sweeps(point, P), peers, reach, details)
 
 
 def _by_size(points: Sequence[Point], problem: Problem) -> dict[str, float]:
@@ -69,9 +68,12 @@ def _by_size(points: Sequence[Point], problem: Problem) -> dict[str, float]:
     found = {}
     for size in [size for size in _SIZES if size <= len(points)]:
         mine = Sweeps.of(points, problem, size)
-        with one_core():
-            found[str(size)] = clocked(mine.answer)()
+        found[str(size)] = on_processor(mine.answer)()
     return found
+
+
+def _nothing(over: float, ahead: Mapping[str, float]) -> list[Target]:
+    return []
 
 
 def _reach(point: Point) -> Callable[[float, dict[str, float]], list[Target]]:
@@ -95,18 +97,23 @@ def _reach(point: Point) -> Callable[[float, dict[str, float]], list[Target]]:
 
 def pairs(run: Run) -> Iterator[Result]:
     """Error terms of a loss at every step to all steps before it, of one simple network."""
-    for T in (32,) if run.quick else (256, 1024):
-        B, N = (2, 8) if run.quick else (16, 64)
-        name = f"all pairs, B = {B}, N = {N}, T = {T}"
-        if run.wants(name):
-            point = Point(length=T, batch_size=B, hidden_size=N, loss_times="every", input_scale=_SCALE)
-            points = [point]
-            problem = ours.problem_of(points, "pairs")
-            mine = Sweeps.of(points, problem, 1)
-            more = {"whole": clocked(lambda points=points: ours.whole(points, ("all_pairs",), 1))}
-            rounds, meter = _measured(run, point, problem, mine.answer, _STACKED, more)
-            details = {"whole run (s)": median(rounds["whole"])}
-            yield _result("pairs", name, rounds, meter, limits.pairs(point), _STACKED, _pairs_reach, details)
+    B, N = (2, 8) if run.quick else (16, 64)
+    with one_core() as core, Workers(core) as workers:
+        for T in (32,) if run.quick else (256, 1024):
+            name = f"all pairs, B = {B}, N = {N}, T = {T}"
+            if run.wants(name):
+                point = Point(length=T, batch_size=B, hidden_size=N, loss_times="every", input_scale=_SCALE)
+                yield _pairs(run, workers, name, point)
+
+
+def _pairs(run: Run, workers: Workers, name: str, point: Point) -> Result:
+    problem = ours.problem_of([point], "pairs")
+    mine = Sweeps.of([point], problem, 1)
+    more = {"whole": on_processor(lambda: ours.whole([point], ("all_pairs",), 1))}
+    rounds, meter = _measured(run, workers, problem, mine.answer, _STACKED, more)
+    details = {"whole run (s)": median(rounds["whole"])}
+    reach = _nothing if run.quick else _pairs_reach
+    return _result("pairs", name, rounds, meter, limits.pairs(point), _STACKED, reach, details)
 
 
 def _pairs_reach(over: float, ahead: dict[str, float]) -> list[Target]:
@@ -118,46 +125,42 @@ def _pairs_reach(over: float, ahead: dict[str, float]) -> list[Target]:
 
 def lyapunov(run: Run) -> Iterator[Result]:
     """The Lyapunov spectrum of P simple networks, as the probe gives it, drawing and forward sweep included."""
-    for P, N, T in ((2, 8, 24),) if run.quick else ((16, 64, 256), (16, 32, 500)):
-        name = f"Lyapunov spectrum, P = {P}, N = {N}, T = {T}"
-        if run.wants(name):
-            point = Point(length=T, hidden_size=N, batch_size=4, input_scale=_SCALE)
-            points = ours.points_of(point, P)
-            size = ours.planned_stack(points, ("lyapunov",))
-            problem = ours.problem_of(points, "lyapunov")
+    with one_core() as core, Workers(core) as workers:
+        for P, N, T in ((2, 8, 24),) if run.quick else ((16, 64, 256), (16, 32, 500)):
+            name = f"Lyapunov spectrum, P = {P}, N = {N}, T = {T}"
+            if run.wants(name):
+                point = Point(length=T, hidden_size=N, batch_size=4, input_scale=_SCALE)
+                yield _lyapunov(run, workers, name, point, P)
 
-            def mine(points: list[Point] = points, size: int = size) -> Answer:
-                return ours.spectrum(points, size)
 
-            rounds, meter = _measured(run, point, problem, mine, _STACKED, {})
-            work = limits.spectrum(point, P)
-            details = {"points a stack": size}
-            yield _result("lyapunov", name, rounds, meter, work, _STACKED, lambda over, ahead: [], details)
+def _lyapunov(run: Run, workers: Workers, name: str, point: Point, P: int) -> Result:
+    points = ours.points_of(point, P)
+    size = ours.planned_stack(points, ("lyapunov",))
+    problem = ours.problem_of(points, "lyapunov")
+    rounds, meter = _measured(run, workers, problem, lambda: ours.spectrum(points, size), _STACKED, {})
+    details = {"points a stack": size}
+    return _result("lyapunov", name, rounds, meter, limits.spectrum(point, P), _STACKED, _nothing, details)
 
 
 def _measured(
     run: Run,
-    point: Point,
+    workers: Workers,
     problem: Problem,
     mine: Callable[[], Answer],
     peers: Sequence[str],
-    more: dict[str, Contestant],
+    more: Mapping[str, Contestant],
 ) -> tuple[dict[str, list[float]], Meter]:
     """Check every installed peer against ours, then all of them in turns with ours and the machine's rates."""
-    with ExitStack() as open_, one_core() as core:
-        own = mine()
-        contestants: dict[str, Contestant] = {"ours": clocked(mine), **more}
-        for name in [name for name in peers if PEERS[name].installed]:
-            worker = open_.enter_context(Worker(name, core))
-            run.say(f"{name}: equal?")
-            require_equal(name, worker.prepare(problem), own, point.dtype)
-            contestants[name] = worker.once
-        run.say("in turns")
-        meter = Meter(point.dtype, seconds=2e-4 if run.quick else 3e-3)
-        contestants["rates"] = meter.contestant
-        checked = frozenset(peers)
-        rounds = interleaved(contestants, rounds=2 if run.quick else 9, seconds=15.0, warm=checked)
-    return rounds, meter
+    own = mine()
+    contestants: dict[str, Contestant] = {"ours": on_processor(mine), **more}
+    for name in [name for name in peers if PEERS[name].installed]:
+        worker = workers.get(name)
+        require_equal(name, worker.prepare(problem), own, problem.dtype)
+        contestants[name] = worker.once
+    meter = Meter(problem.dtype, seconds=2e-4 if run.quick else 3e-3)
+    contestants["rates"] = meter.contestant
+    rounds = 2 if run.quick else 9
+    return interleaved(contestants, rounds, seconds=15.0, warm=frozenset(peers)), meter
 
 
 def _result(

@@ -152,21 +152,21 @@ class Meter:
         """One look at every rate; the seconds that it takes mean nothing."""
 
         def look() -> float:
-            began = time.perf_counter()
+            began = time.process_time()
             for key, (amount, function) in self._probes.items():
                 self._rates[key].append(amount / self._time(function))
-            return time.perf_counter() - began
+            return time.process_time() - began
 
         return look
 
     def _time(self, function: Callable[[], object]) -> float:
         """Seconds of one call, over as many as fit."""
         function()
-        began, calls = time.perf_counter(), 0
+        began, calls = time.process_time(), 0
         while True:
             function()
             calls += 1
-            passed = time.perf_counter() - began
+            passed = time.process_time() - began
             if passed > self._seconds:
                 return passed / calls
 

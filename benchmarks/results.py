@@ -115,9 +115,8 @@ def merge(path: Path, machine: Mapping[str, Any], results: Iterable[Result]) -> 
     """
     new = list(results)
     kept = read(path) if path.exists() else {"results": [], "machine": {}}
-    fresh = {(r.group, r.workload) for r in new}
-    old = [r for r in map(Result.from_dict, kept["results"]) if (r.group, r.workload) not in fresh]
-    rows = sorted([*old, *new], key=lambda r: r.group)
+    by_name = {(r.group, r.workload): r for r in (*map(Result.from_dict, kept["results"]), *new)}
+    rows = sorted(by_name.values(), key=lambda r: r.group)
     machines = {**kept["machine"], **{r.group: dict(machine) for r in new}}
     text = json.dumps(
         {"format": FORMAT, "machine": machines, "results": [r.as_dict() for r in rows]},

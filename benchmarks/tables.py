@@ -8,18 +8,19 @@ from typing import Any
 
 from . import GROUPS
 from .machine import one_line
-from .peers import INSTALL, missing
+from .peers import INSTALL
 from .results import Result
 
 WHAT = {
     "sweeps": (
-        "From arrays that are ready made on every side to ln‖δ‖ and ln‖λ‖ of every step and column, their curves by "
-        "lag and all gradients. *Whole run* is what a worker does for the same points but for the file: it also "
-        "draws weights and inputs, takes the norm behind γ_nominal, losses, quantiles and the status."
+        "Seconds of processor time, from arrays that are ready made on every side to ln‖δ‖ and ln‖λ‖ of every step "
+        "and column, their curves by lag and all gradients. *Whole run* is what a worker does for the same points "
+        "but for the file: it also draws weights and inputs, takes the norm behind γ_nominal, losses, quantiles "
+        "and the status."
     ),
-    "pairs": "From ready-made arrays to ln‖δ_{t,k}‖ for a loss at every step t, T²/2 of them a column.",
-    "lyapunov": "The spectrum over the probe's window. Ours draws the arrays too; the peers have them ready.",
-    "studies": "From a grid to rows that can be asked for: every point of the study measured and stored.",
+    "pairs": "Processor time from ready-made arrays to ln‖δ_{t,k}‖ of a loss at every step t, T²/2 a column.",
+    "lyapunov": "Processor time of the probe's spectrum. Ours draws the arrays too; the peers have them ready.",
+    "studies": "Time of a process, from a grid to rows that can be asked for: every point measured and stored.",
     "startup": "A process from its start to its end; the limit is an interpreter that does nothing.",
 }
 """What the clock of a group runs over."""
@@ -54,12 +55,14 @@ def markdown(rows: Sequence[Result], machines: Mapping[str, Mapping[str, Any]]) 
         "# What longlag takes",
         "",
         (
-            "Written by `longlag bench`. Times are medians of interleaved repetitions in one run; in brackets, of the "
+            "Written by `longlag bench`. Medians of interleaved repetitions in one run; in brackets, of the "
             "limit *ours over it*, of a peer *its time over ours*. How to read it: "
             "[`docs/performance.md`](../../docs/performance.md)."
         ),
     ]
-    if lacking := missing():
+    there = {name for row in rows for name, taken in row.others.items() if taken is not None}
+    lacking = list(dict.fromkeys(name for row in rows for name in row.others if name not in there))
+    if lacking:
         text += ["", f"Not installed, so their columns are empty: {', '.join(lacking)} (`{INSTALL}`)."]
     order = [*GROUPS]
     rows = sorted(rows, key=lambda r: order.index(r.group) if r.group in order else len(order))

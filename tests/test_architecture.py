@@ -140,3 +140,9 @@ def test_no_giant_files() -> None:
     sizes = {module: len(ast.unparse(tree).splitlines()) for module, tree in TREES.items()}
     largest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
     assert largest[0][1] <= 450, largest
+
+
+def test_only_its_verb_knows_the_benchmarks() -> None:
+    """They are not in the wheel, so that nothing else may need them."""
+    users = [m for m, tree in TREES.items() if any("benchmarks" in t.split(".") for t, _ in imports(m, tree))]
+    assert users == ["bench"]

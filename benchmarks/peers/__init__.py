@@ -23,10 +23,10 @@ PEERS = {
     "torch_loop": Peer("PyTorch, a point at a time: a loop with retained gradients", ("torch",)),
     "torch_stacked": Peer("PyTorch, the points stacked: bmm", ("torch",)),
     "jax_scan": Peer("JAX: jit of vmap of scan, with grad", ("jax",)),
-    "torch_lstm": Peer("PyTorch's nn.LSTM or nn.GRU, a point at a time: no error terms", ("torch",)),
-    "ray_trials": Peer("Ray Tune, a point a trial", ("tensorboardX", "ray")),
-    "ray_batches": Peer("Ray Tune, a batch of points a trial", ("tensorboardX", "ray")),
-    "optuna": Peer("Optuna with journal storage, a point a trial", ("optuna",)),
+    "torch_lstm": Peer("PyTorch's nn.LSTM, a point at a time: gradients only, no error terms", ("torch",)),
+    "ray_trials": Peer("Ray Tune, a point a trial", ("ray", "tensorboardX", "torch")),
+    "ray_batches": Peer("Ray Tune, a batch of points a trial", ("ray", "tensorboardX", "torch")),
+    "optuna": Peer("Optuna with journal storage, a point a trial", ("optuna", "torch")),
     "jax_joblib": Peer("JAX: jit of vmap of scan under joblib, Parquet files", ("jax", "joblib")),
 }
 """Every peer by the name of its column."""

@@ -5,6 +5,7 @@ Error terms and adjoints are gradients with respect to zeros that are added to n
 
 from __future__ import annotations
 
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -20,7 +21,7 @@ BLOCKS = {"simple": 1, "linear": 1, "memory": 1, "lstm": 4, "gru": 3}
 PARTS = {"lstm": 2}
 """Parts of the state: h and c."""
 _ROWS = 64
-"""Loss times that are taken down together; 16 and 256 were slower."""
+"""Loss times that are taken down together."""
 
 
 def prepare(problem: Problem) -> tuple[Work, Any]:
@@ -96,9 +97,15 @@ def point(
     return ln, curves, {name: g / x.shape[1] for name, g in gradients.items()}
 
 
+@cache
+def _compiled(cell: str) -> Any:
+    """Compiled once a shape and process."""
+    return jax.jit(jax.vmap(partial(point, cell)))
+
+
 def _sweeps(problem: Problem) -> tuple[Work, Any]:
     p, x, labels = _arrays(problem)
-    run = jax.jit(jax.vmap(lambda p, x, y: point(problem.cell, p, x, y)))
+    run = _compiled(problem.cell)
 
     def answer(found: tuple[dict[str, Any], ...]) -> Answer:
         ln, curves, gradients = ({k: np.asarray(v) for k, v in part.items()} for part in found)

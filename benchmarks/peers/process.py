@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from importlib import import_module
 from types import TracebackType
 from typing import Any
@@ -42,7 +43,7 @@ class Worker:
         return self._ask(("prepare", problem))
 
     def once(self) -> float:
-        """Do the prepared work once; the seconds that it took there."""
+        """Do the prepared work once; the seconds of processor time that it took there."""
         return self._ask(("once", None))
 
     def _ask(self, request: tuple[str, object]) -> Any:
@@ -74,6 +75,27 @@ class Worker:
             self._process.join()
 
 
+class Workers:
+    """The peers of a group on one core, each started when it is first asked for. A context manager."""
+
+    def __init__(self, core: int | None) -> None:
+        self._core, self._open, self._stack = core, dict[str, Worker](), ExitStack()
+
+    def get(self, name: str) -> Worker:
+        """The process of this peer."""
+        if name not in self._open:
+            self._open[name] = self._stack.enter_context(Worker(name, self._core))
+        return self._open[name]
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+
 def serve(pipe: Any, name: str, core: int | None, environment: Mapping[str, str]) -> None:
     """Answer requests until the pipe is closed."""
     os.environ.update(environment)
@@ -90,9 +112,9 @@ def serve(pipe: Any, name: str, core: int | None, environment: Mapping[str, str]
                 work, answer = import_module(f".{name}", __package__).prepare(problem)
                 reply: Any = answer(work())
             else:
-                began = time.perf_counter()
+                began = time.process_time()
                 work()  # type: ignore[misc]
-                reply = time.perf_counter() - began
+                reply = time.process_time() - began
         except Exception as problem:  # whatever a library raises is told in a line
             pipe.send(("failed", f"{type(problem).__name__}: {' '.join(str(problem).split())[:300]}"))
         else:
