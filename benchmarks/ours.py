@@ -23,6 +23,7 @@ from ..workers.outputs import read
 from ..workers.points import Point
 from ..workers.probes import PROBES
 from ..workers.probes.window import window
+from ..workers.room import Room
 from ..workers.stack import Stack, draw_inputs, draw_parameters, draw_targets, stack
 from ..workers.tape import forward
 from .peers.base import Answer, Problem
@@ -78,14 +79,16 @@ class Sweeps:
 
     def answer(self) -> Answer:
         """Curves and all gradients; for a loss at every step ln‖δ‖ alone."""
+        room = Room()  # as the stacks of a shard share it
         with numerics():
-            found = [self._one(part) for part in self.stacks]
+            found = [self._one(part, room) for part in self.stacks]
         return joined(found)
 
-    def _one(self, part: Stack) -> Answer:
+    def _one(self, part: Stack, room: Room) -> Answer:
         pairs = self.problem.kind == "pairs"
-        tape = forward(part)
-        back = backward(part, tape, read(part, tape), norms_only=pairs)
+        tape = forward(part, room=room)
+        back = backward(part, tape, read(part, tape), norms_only=pairs, adjoints=not pairs, room=room)
+        tape.release(room)
         if pairs:
             return Answer({"delta": back.absolute(back.ln_delta)})
         ln = {"delta": back.ln_delta, "adjoint": back.ln_adjoint}
@@ -110,9 +113,9 @@ def joined(found: Sequence[Answer]) -> Answer:
 def whole(points: Sequence[Point], probes: Sequence[str], size: int) -> list[Part]:
     """What a worker does but for the file: arrays drawn, both sweeps, every column of the probes."""
     assert set(probes) <= set(PROBES)
-    found: list[Part] = []
+    found, room = list[Part](), Room()
     for some in parts(len(points), size):
-        found += run([Task(point) for point in points[some]], probes)
+        found += run([Task(point) for point in points[some]], probes, room=room)
     return found
 
 

@@ -24,9 +24,15 @@ class Room:
             piece = min(fitting, key=len)
             self._free = [other for other in self._free if other is not piece]
         else:
+            if self._free:  # in place of the largest that is too small
+                self._drop(max(self._free, key=len))
             piece = np.empty(size, np.uint8)
             self._own[id(piece)] = piece
         return piece[:size].view(dtype).reshape(shape)
+
+    def _drop(self, piece: NDArray[np.uint8]) -> None:
+        self._free = [other for other in self._free if other is not piece]
+        del self._own[id(piece)]
 
     def give(self, *arrays: NDArray[Any]) -> None:
         """Take back what was lent, once nobody looks at it any more; any other array is left alone."""

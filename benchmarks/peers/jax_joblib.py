@@ -1,6 +1,7 @@
 """JAX's vmap over batches of one shape, two processes of joblib, and a Parquet file a batch as our workers
 write."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import os

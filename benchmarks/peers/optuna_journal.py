@@ -1,5 +1,6 @@
 """Optuna: a point a trial, two processes on one journal file; a trial's curves are its user attributes."""
 
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import multiprocessing

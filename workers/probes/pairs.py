@@ -83,12 +83,13 @@ def whole_map(swept: Swept) -> Values:
 
 def _cost(s: Sizes) -> Work:
     pairs = float(s.T * s.T * s.B)
-    block = 8.0 * (7 * s.T * s.B + 40 * s.T)
+    block = 8.0 * (7 * s.T * s.B + 6 * s.T * min(s.T, 1280) + 40 * s.T)
     if s.R == s.T:
         return Work(elements=7.0 * pairs, bytes=block, kept=48.0 * min(s.T, 1280))
     down = s.down((s.T + 1) / 2, s.B)
-    sweep = 8.0 * (pairs + s.T * s.B * (s.N * (3 + s.components) + 5 * s.K + 6 * steps_of(s.B)))
-    beside = 8.0 * s.B * s.N * (steps_of(s.B) * (4 * s.G + 6) + 4 * s.G + 6)
+    stretch = min(s.T, steps_of(s.B))
+    sweep = 8.0 * (pairs + s.T * s.B * (s.N * (3 + s.components) + 5 * s.K + 6 * stretch))
+    beside = 8.0 * s.B * s.N * (4 * s.G + 6)
     return Work(
         down.flops,
         down.elements + 7.0 * pairs,
