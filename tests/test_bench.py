@@ -378,3 +378,20 @@ def test_without_a_checkout_one_line_says_so(
     err = capsys.readouterr().err
     assert "clone the repository and type 'uv run longlag bench' there" in err
     assert err.count("\n") == 1
+
+
+def test_one_core_is_one_core_and_one_thread() -> None:
+    """And both are given back."""
+    import os
+
+    from threadpoolctl import threadpool_info
+
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    before, cores = threads(), os.sched_getaffinity(0)
+    with timing.one_core() as core:
+        assert set(threads()) == {1}
+        assert os.sched_getaffinity(0) == {core}
+    assert threads() == before
+    assert os.sched_getaffinity(0) == cores
