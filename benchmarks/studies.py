@@ -144,7 +144,5 @@ def _process(who: str, indices: Sequence[int], quick: bool, rows: bool = False) 
         seconds = time.perf_counter() - began
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1][:300]
-        raise PeerFailed(
-            f"{who} failed: {last}: leave it out, or install the versions of benchmarks/peers/requirements.txt"
-        )
+        raise PeerFailed(f"{who} failed: {last}: leave it out, or install what 'uv sync --group peers' does")
     return {**json.loads(done.stdout.strip().splitlines()[-1]), "process": seconds}

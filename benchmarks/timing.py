@@ -97,18 +97,21 @@ def ratio(rounds: Rounds, above: str, below: str) -> float:
 
 @contextmanager
 def one_core() -> Iterator[int | None]:
-    """This process on one core, the idlest that it may use; None where the system cannot do that."""
-    if not hasattr(os, "sched_getaffinity"):
-        yield None
-        return
+    """This process on one core, the idlest that it may use, with one BLAS thread; None where a system has no cores
+    to choose from."""
     import psutil
+    from threadpoolctl import threadpool_limits
 
-    before = os.sched_getaffinity(0)
-    busy = psutil.cpu_percent(interval=0.1, percpu=True)
-    core = min(before, key=lambda i: busy[i] if i < len(busy) else 0.0)
-    os.sched_setaffinity(0, {core})
-    try:
-        yield core
-    finally:
-        with suppress(OSError):
-            os.sched_setaffinity(0, before)
+    with threadpool_limits(1, "blas"):
+        if not hasattr(os, "sched_getaffinity"):
+            yield None
+            return
+        before = os.sched_getaffinity(0)
+        busy = psutil.cpu_percent(interval=0.1, percpu=True)
+        core = min(before, key=lambda i: busy[i] if i < len(busy) else 0.0)
+        os.sched_setaffinity(0, {core})
+        try:
+            yield core
+        finally:
+            with suppress(OSError):
+                os.sched_setaffinity(0, before)

@@ -130,7 +130,7 @@ def test_the_table_has_what_was_measured_and_leaves_the_rest_empty() -> None:
         Result("other", "x", 1234.0, targets=(Target("points/s", 12345.6, 10000.0),)),
     ]
     text = tables.markdown(rows, {"sweeps": HERE})
-    assert "Not installed, so their columns are empty: torch_loop (`pip install" in text
+    assert "Not installed, so their columns are empty: torch_loop (`uv sync --group peers`)" in text
     assert "| w | **304 ms** | 300 ms | 152 ms (2.00 ×) | 477 ms (1.57 ×) |  |  |" in text
     assert "| x | **21 min** | ✓ ≥ 10,000 points/s: 1.23e+04 |" in text
     assert tables.line(rows[0]) == "w: ours 304 ms, limit 152 ms (2.00 ×), jax_scan 477 ms (1.57 ×)"
@@ -378,3 +378,20 @@ def test_without_a_checkout_one_line_says_so(
     err = capsys.readouterr().err
     assert "clone the repository and type 'uv run longlag bench' there" in err
     assert err.count("\n") == 1
+
+
+def test_one_core_is_one_core_and_one_thread() -> None:
+    """And both are given back."""
+    import os
+
+    from threadpoolctl import threadpool_info
+
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    before, cores = threads(), os.sched_getaffinity(0)
+    with timing.one_core() as core:
+        assert set(threads()) == {1}
+        assert os.sched_getaffinity(0) == {core}
+    assert threads() == before
+    assert os.sched_getaffinity(0) == cores

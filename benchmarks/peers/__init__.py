@@ -30,7 +30,7 @@ PEERS = {
     "jax_joblib": Peer("JAX: jit of vmap of scan under joblib, Parquet files", ("jax", "joblib")),
 }
 """Every peer by the name of its column."""
-INSTALL = "pip install -r benchmarks/peers/requirements.txt"
+INSTALL = "uv sync --group peers"
 
 
 def missing() -> list[str]:

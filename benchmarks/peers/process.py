@@ -24,7 +24,7 @@ ONE_THREAD = {
 
 
 class PeerFailed(RuntimeError):
-    """{name} failed: {message}: leave it out, or install the versions of benchmarks/peers/requirements.txt."""
+    """{name} failed: {message}: leave it out, or install what 'uv sync --group peers' does."""
 
 
 class Worker:
@@ -53,12 +53,11 @@ class Worker:
         except (EOFError, OSError) as lost:
             raise PeerFailed(
                 f"{self.name} failed: its process ended ({type(lost).__name__}): "
-                "leave it out, or install the versions of benchmarks/peers/requirements.txt"
+                "leave it out, or install what 'uv sync --group peers' does"
             ) from lost
         if kind == "failed":
             raise PeerFailed(
-                f"{self.name} failed: {found}: leave it out, or install the versions of "
-                "benchmarks/peers/requirements.txt"
+                f"{self.name} failed: {found}: leave it out, or install what 'uv sync --group peers' does"
             )
         return found
 
