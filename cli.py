@@ -445,6 +445,39 @@ def verify(
 
 
 @app.command(cls=options.Verb, rich_help_panel="Look after")
+def bench(
+    ctx: typer.Context,
+    groups: Annotated[
+        list[str] | None, typer.Argument(metavar="GROUP...", help="Which groups [all]; --list names them.")
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--list", help="List the groups and the peers; runs nothing.")
+    ] = False,
+    only: Annotated[
+        str, typer.Option(metavar="TEXT", help="Of these groups only workloads with this in their name.")
+    ] = "",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Tiny sizes: whether everything runs, not how fast.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where results go [benchmarks/results].")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Measure longlag against the machine's limit and against its peers (from a checkout).
+
+    Ratios in one run, one thread, medians of interleaved repetitions. Rows go into one file a machine; groups
+    can be run one at a time. Quiet machines tell more than busy ones.
+    """
+    from . import bench
+
+    if show:
+        bench.groups(ctx.obj, json)
+    else:
+        bench.bench(ctx.obj, groups or [], quick, only, out, json)
+
+
+@app.command(cls=options.Verb, rich_help_panel="Look after")
 def reindex(ctx: typer.Context) -> None:
     """Make the index anew from the files alone."""
     given: Options = ctx.obj

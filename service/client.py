@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..workers.points import PARAMETERS
-from . import curves, scorecard
+from . import curves, scorecard, whole
 from .driver import OnProgress, drive, missing
 from .errors import InvalidStudy, JobConflict, NotFound
 from .executors.address import connect
@@ -151,27 +151,24 @@ class Client:
                 known = {info.name: info for info in index.studies()}
                 newest = index.revision(study.name) if study.name in known else None
                 if newest is not None and newest.digest == study.digest:
-                    work = missing(index, newest, settings)
+                    counts = index.counts(newest.id, newest.probes)
+                    work = missing(index, newest, settings, counts)
                 else:
                     work = self._plan_new(index, study)
                 errors = index.runs(study.name, where={"status": "error"})["point_id"] if newest else []
         except NotFound:
-            return plan(study.points(), lambda _: study.probes, settings.slots, int(settings.memory))
+            return plan(study.parts(), study.probes, settings.slots, int(settings.memory))
         before = frozenset(errors)
         failed = (
-            sum(point.point_id in before for shard in work.shards for point in shard.points) if before else 0
+            sum(point_id in before for shard in work.shards for point_id in shard.points.ids())
+            if before
+            else 0
         )
         return replace(work, failed=failed)
 
     def _plan_new(self, index: Index, study: Study) -> Plan:
-        points = list(study.points())
-        ids = [point.point_id for point in points]
-        having = {probe: index.present(ids, [probe]) for probe in study.probes}
-
-        def lacks(point_id: str) -> tuple[str, ...]:
-            return tuple(probe for probe in study.probes if point_id not in having[probe])
-
-        return plan(points, lacks, self.settings.slots, int(self.settings.memory))
+        lacks = index.lacking(list(study.ids()), study.probes)
+        return plan(study.parts(), lacks, self.settings.slots, int(self.settings.memory))
 
     # ---- looking
 
@@ -205,6 +202,10 @@ class Client:
         ``where`` chooses by column: a value, several, or None: ``{"cell": "lstm", "gamma": [0.9, 0.99]}``.
         """
         with self._index() as index:
+            if not where and (chosen := index.revision(name, revision)).size >= whole.LARGE:
+                found = whole.runs(index, self.store, chosen.id, index.columns)
+                if found is not None:
+                    return found
             return index.runs(name, revision, where)
 
     def curves(

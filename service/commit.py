@@ -27,7 +27,8 @@ from .database import moment
 from .models import measures, points, revisions, shards, studies
 from .study import Study
 
-_ALWAYS = ("point_id", *PARAMETERS, *(c.name for c in BASE_COLUMNS), "seconds")
+_ALWAYS = ("point_id", "status", "status_detail", "seconds")
+_OF_ALL = (*PARAMETERS, *(c.name for c in BASE_COLUMNS))
 
 
 def commit(
@@ -77,7 +78,7 @@ def reword_revision(connection: Connection, revision_id: int, study: Study) -> N
     connection.execute(described.values(description=study.description))
 
 
-def put_revision(connection: Connection, study: Study, number: int, ids: Sequence[str]) -> None:
+def put_revision(connection: Connection, study: Study, number: int) -> None:
     """Write a revision and its points."""
     described = update(studies).where(studies.c.name == study.name).values(description=study.description)
     if connection.execute(described).rowcount == 0:
@@ -90,28 +91,31 @@ def put_revision(connection: Connection, study: Study, number: int, ids: Sequenc
             revision=number,
             digest=study.digest,
             toml=study.to_toml(),
-            size=len(ids),
+            size=study.size,
             probes=",".join(study.probes),
             created=moment(connection),
         )
     )
     assert made.inserted_primary_key is not None
-    add_points(connection, made.inserted_primary_key[0], ids)
+    first = 0
+    for part in study.parts():
+        add_points(connection, made.inserted_primary_key[0], part.ids(), first)
+        first += len(part)
 
 
-def add_points(connection: Connection, revision_id: int, point_ids: Sequence[str]) -> None:
-    """The members of a revision, in the order of its grid."""
-    columns = {
-        "revision_id": pa.array([revision_id] * len(point_ids), pa.int64()),
-        "point_id": pa.array(point_ids, pa.string()),
-        "position": pa.array(range(len(point_ids)), pa.int64()),
-    }
+def add_points(connection: Connection, revision_id: int, point_ids: Sequence[str], first: int = 0) -> None:
+    """Members of a revision, in the order of its grid, the first of them at position ``first``."""
     if connection.dialect.name == "postgresql":
+        columns = {
+            "revision_id": pa.array([revision_id] * len(point_ids), pa.int64()),
+            "point_id": pa.array(point_ids, pa.string()),
+            "position": pa.array(range(first, first + len(point_ids)), pa.int64()),
+        }
         _copy(connection, points.name, pa.table(columns))
     else:
-        rows = zip(*(column.to_pylist() for column in columns.values()), strict=True)
-        connection.exec_driver_sql(
-            "insert into points (revision_id, point_id, position) values (?, ?, ?)", list(rows)
+        places = sorted(zip(point_ids, range(first, first + len(point_ids)), strict=True))
+        connection.exec_driver_sql(  # in the order of the key, which is the order of the table
+            f"insert into points (revision_id, point_id, position) values ({revision_id}, ?, ?)", places
         )
 
 
@@ -151,7 +155,7 @@ def _dialect_insert(connection: Connection) -> Any:
 def _rows(connection: Connection, table: pa.Table, shard: int) -> int:
     """Bring the rows of a file into ``measures``; returns how many are new or changed."""
     probes = probes_of(table)
-    rows = _known_columns(table, probes)
+    rows = _known_columns(table, probes).sort_by("point_id")  # in the order of the key
     for probe in probes:
         rows = rows.append_column(f"shard_{probe}", pa.array([shard] * len(rows), pa.int64()))
     names = rows.column_names
@@ -173,14 +177,14 @@ def _rows(connection: Connection, table: pa.Table, shard: int) -> int:
 
 
 def _known_columns(table: pa.Table, probes: Iterable[str]) -> pa.Table:
-    """The columns to write: what every run has, and of the probes' those that are not null throughout."""
+    """The columns to write: what takes the place of an error's, and all else that is not null throughout."""
     known = {c.name.lower(): c.name for c in measures.columns}
-    of_probes = {c.name for probe in probes for c in PROBES[probe].columns}
+    there = {*_OF_ALL, *(c.name for probe in probes for c in PROBES[probe].columns)}
     wanted = [
         name
         for name in table.column_names
         if name.lower() in known
-        and (name in _ALWAYS or (name in of_probes and table[name].null_count < len(table)))
+        and (name in _ALWAYS or (name in there and table[name].null_count < len(table)))
     ]
     return table.select(wanted)
 

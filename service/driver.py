@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -85,8 +85,9 @@ def _complete(
 ) -> None:
     """Take in what is there already, and compute the rest."""
     index.adopt(store)
-    work = missing(index, revision, settings)
-    tally = Tally(work, index.counts(revision.id, revision.probes), lease, on_progress)
+    counts = index.counts(revision.id, revision.probes)
+    work = missing(index, revision, settings, counts)
+    tally = Tally(work, counts, lease, on_progress)
     tally.report()
     small = settings.ray == "local" and work.seconds < INLINE_SECONDS and not lease.died_before
     if work.shards:
@@ -94,20 +95,14 @@ def _complete(
             _travel(work, executor, index, store, tally)
 
 
-def missing(index: Index, revision: RevisionInfo, settings: Settings) -> Plan:
-    """What a revision lacks, as shards; where it lacks nothing its grid is not even expanded."""
-    complete = index.present(revision.id, revision.probes)
-    if len(complete) == revision.size:
+def missing(index: Index, revision: RevisionInfo, settings: Settings, counts: Mapping[str, int]) -> Plan:
+    """What a revision lacks, as shards. ``counts``: its points by status (``Index.counts``); where they say that it
+    lacks nothing its grid is not even expanded."""
+    if sum(n for status, n in counts.items() if status != "error") == revision.size:
         return Plan((), revision.size, revision.size, settings.slots)
-    having = {probe: index.present(revision.id, [probe]) for probe in revision.probes}
-
-    def lacks(point_id: str) -> tuple[str, ...]:
-        if point_id in complete:
-            return ()
-        return tuple(probe for probe in revision.probes if point_id not in having[probe])
-
+    lacks = index.lacking(revision.id, revision.probes)
     study = Study.from_toml(revision.toml)
-    return plan(study.points(), lacks, settings.slots, int(settings.memory))
+    return plan(study.parts(), lacks, settings.slots, int(settings.memory))
 
 
 class Tally:

@@ -7,7 +7,7 @@ in through ``commit``, ``fail`` and ``adopt``; they come out as pandas frames. W
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
@@ -113,17 +113,16 @@ class Index(Database):
             if toml != newest.toml:  # the same grid in other words, or another description
                 self.write(lambda connection: commit.reword_revision(connection, newest.id, study))
             return replace(newest, toml=toml, reused=newest.size)
-        ids = [point.point_id for point in study.points()]
-        return self.write(lambda connection: self._add_revision(connection, study, ids))
+        return self.write(lambda connection: self._add_revision(connection, study))
 
-    def _add_revision(self, connection: Connection, study: Study, ids: Sequence[str]) -> RevisionInfo:
+    def _add_revision(self, connection: Connection, study: Study) -> RevisionInfo:
         if connection.dialect.name == "postgresql":  # two processes may bring the same study
             connection.execute(text("lock table revisions in share row exclusive mode"))
         before = self._revision(connection, study.name, None)
         if before is not None and before.digest == study.digest:
             return replace(before, reused=before.size)
         refuse_other_revision(connection, study.name, None)
-        commit.put_revision(connection, study, before.revision + 1 if before else 1, ids)
+        commit.put_revision(connection, study, before.revision + 1 if before else 1)
         made = self._revision(connection, study.name, None)
         assert made is not None
         reused = 0
@@ -203,6 +202,25 @@ class Index(Database):
         else:
             query = select(measures.c.point_id).where(self._listed(which), has_all)
         return set(self.read(lambda connection: connection.execute(query).scalars().all()))
+
+    def lacking(
+        self, which: int | Collection[str], probes: Sequence[str]
+    ) -> Callable[[str], tuple[str, ...]] | tuple[str, ...]:
+        """What the points of a revision by its id, or these point_ids, lack: a function that gives the probes which
+        a point lacks, none where it is finished; or all the probes, where nothing is there."""
+        having = {probe: self.present(which, [probe]) for probe in probes}
+        if not any(having.values()):
+            return tuple(probes)
+        complete = set.intersection(*having.values())
+        for partly in having.values():  # most points have all or nothing: these are kept once
+            partly -= complete
+
+        def lacks(point_id: str) -> tuple[str, ...]:
+            if point_id in complete:
+                return ()
+            return tuple(probe for probe in probes if point_id not in having[probe])
+
+        return lacks
 
     def _listed(self, ids: Collection[str]) -> ColumnElement[bool]:
         """These points, however many, as one parameter."""

@@ -1,4 +1,4 @@
-"""What a writer does when it opens the index: the newest schema, every measure's column, the views.
+"""What a writer does when it opens the index: the newest schema, every measure's column, indexes, the views.
 
 Several processes may open a new database at once: one of them does the work, the others wait and find it done.
 """
@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, inspect, text
+from sqlalchemy import Column, Connection, Index, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from . import migrations, models
@@ -34,7 +34,7 @@ def prepare(database: Database) -> list[str]:
         _prepare_file(database, database.file)
     version, columns = database.read(_state)
     if database.writable:
-        if version != models.SCHEMA or _lacking(columns):
+        if version != models.SCHEMA or _lacking(columns) or database.read(_lacking_indexes):
             database.write(lambda connection: _migrate(database, connection))
             version, columns = database.read(_state)
     elif version is None:
@@ -92,6 +92,12 @@ def _lacking(columns: list[str]) -> list[Column[Any]]:
     return [column for column in models.measures.columns if column.name.lower() not in have]
 
 
+def _lacking_indexes(connection: Connection) -> list[Index]:
+    """Indexes over the columns of ``measures``, which are made as those are."""
+    have = {index["name"] for index in inspect(connection).get_indexes("measures")}
+    return [index for index in models.measures.indexes if index.name not in have]
+
+
 def _migrate(database: Database, connection: Connection) -> None:
     """Everything in one transaction; what another process has done meanwhile is not done again."""
     if database.dialect == "postgresql":
@@ -111,6 +117,8 @@ def _migrate(database: Database, connection: Connection) -> None:
         kind = column.type.compile(connection.dialect)
         connection.execute(text(f"alter table measures add column {column.name} {kind}"))
         columns.append(column.name)
+    for index in _lacking_indexes(connection):
+        index.create(connection)
     _make_views(connection, columns)
     if database.dialect == "postgresql":
         _make_reader(connection)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..workers import cost
 from ..workers.errors import TooLarge
+from ..workers.many import Points
 from ..workers.points import Point
 from ..workers.task import Shard
 
@@ -60,40 +63,75 @@ class Plan:
 
 
 def plan(
-    points: Iterable[Point],
-    lacks: Callable[[str], tuple[str, ...]],
+    points: Iterable[Point | Points],
+    lacks: Callable[[str], tuple[str, ...]] | tuple[str, ...],
     workers: int,
     memory: int,
     target: float = TARGET,
 ) -> Plan:
     """The shards that complete these points on so many workers of ``memory`` bytes each, longest first.
 
-    ``lacks`` gives the probes that a point (by its id) is missing, none where it is finished. The same points in
+    Points may come one by one or many together (``Study.parts``), which takes a small part of the memory. ``lacks``
+    gives the probes that a point (by its id) is missing, none where it is finished; or it is what every point is
+    missing. The same points in
     the same order give the same shards. Raises TooLarge for a point that does not fit a worker.
     """
     total, groups = 0, _Groups()
-    for point in points:
-        total += 1
-        if probes := lacks(point.point_id):
-            groups.setdefault((point.shape, probes), []).append(point)
-    pieces = [
-        piece for (_, probes), members in groups.items() for piece in _cut(members, probes, memory, target)
-    ]
+    for part in _parts_of(points):
+        total += len(part)
+        for shape, probes, members in _lacking(part, lacks):
+            groups.setdefault((shape, probes), []).append(members)
+    pieces = []
+    lacking: Counter[tuple[str, ...]] = Counter()
+    for (_, probes), several in groups.items():
+        members = Points.joined(several).by_seed()  # a shard draws what its points share once
+        lacking[probes] += len(members)
+        pieces += _cut(members, probes, memory, target)
     pieces.sort(key=_seconds, reverse=True)
     shards = [Shard.of(p.points, p.probes, p.checkpoints) for p in _taper(pieces, workers, target)]
-    lacking: Counter[tuple[str, ...]] = Counter()
-    for (_, probes), members in groups.items():
-        lacking[probes] += len(members)
     return Plan(tuple(shards), total, total - lacking.total(), workers, dict(lacking))
 
 
-_Groups = dict[tuple[Any, tuple[str, ...]], list[Point]]
+_Groups = dict[tuple[Any, tuple[str, ...]], list[Points]]
+
+
+def _parts_of(points: Iterable[Point | Points]) -> Iterator[Points]:
+    """Points that come one by one are taken together, up to the next that come together."""
+    if isinstance(points, Points):
+        points = [points]
+    alone: list[Point] = []
+    for one in points:
+        if isinstance(one, Point):
+            alone.append(one)
+            continue
+        if alone:
+            yield Points.of(alone)
+            alone = []
+        yield one
+    if alone:
+        yield Points.of(alone)
+
+
+def _lacking(
+    part: Points, lacks: Callable[[str], tuple[str, ...]] | tuple[str, ...]
+) -> Iterator[tuple[Any, tuple[str, ...], Points]]:
+    """The points that lack something, by shape and by what they lack."""
+    for shape, members in part.by_shape():
+        if not callable(lacks):
+            yield shape, lacks, members
+            continue
+        wanted: dict[tuple[str, ...], list[int]] = {}
+        for place, point_id in enumerate(members.ids()):
+            wanted.setdefault(lacks(point_id), []).append(place)
+        for probes, places in wanted.items():
+            if probes:
+                yield shape, probes, members if len(wanted) == 1 else members.take(np.array(places))
 
 
 class _Piece(NamedTuple):
     """Points of one shape, their probes, whether their tape needs checkpoints, estimated seconds."""
 
-    points: Sequence[Point]
+    points: Points
     probes: tuple[str, ...]
     checkpoints: bool
     seconds: float
@@ -103,7 +141,7 @@ def _seconds(piece: _Piece) -> float:
     return piece.seconds
 
 
-def _cut(members: Sequence[Point], probes: tuple[str, ...], memory: int, target: float) -> list[_Piece]:
+def _cut(members: Points, probes: tuple[str, ...], memory: int, target: float) -> list[_Piece]:
     """Points of one shape in equal parts, each within the time and the memory of a shard."""
     seconds = cost.seconds(members[0], probes)
     each, checkpoints = cost.fitting(members[0], probes, memory - cost.base_memory())

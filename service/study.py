@@ -19,7 +19,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..workers.errors import InvalidPoint, LonglagError, nearest
+from ..workers.many import Grid, Points
 from ..workers.points import KERNEL_VERSION, PARAMETERS, Point, cell_parameters, cells_with, resolve
 from ..workers.probes import DEFAULT_PROBES, check_probes
 from .axes import Axis, checked, is_axis, linspace, logspace, normal
@@ -31,6 +34,9 @@ __all__ = ["MAX_POINTS", "Study", "linspace", "logspace"]
 
 MAX_POINTS = 10_000_000
 """A larger grid is refused before it is expanded."""
+
+_PART = 1 << 16
+"""Points of a grid that are handed out together."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _RELATED = ("gamma_kind", "length", "loss", "loss_times", "target")
@@ -89,19 +95,25 @@ class Study:
 
     def points(self) -> Iterator[Point]:
         """The distinct points, grid by grid in the order of the axes, the last axis fastest."""
+        return (point for points in self.parts() for point in points)
+
+    def parts(self) -> Iterator[Points]:
+        """The same by thousands, without an object for each."""
         before: dict[tuple[Any, ...], list[Box]] = {}
         for box in self._boxes:
             family = before.setdefault(_family(box), [])
             earlier = [b for b in family if meet(b, box)]
             family.append(box)
-            seen = [[(name, frozenset(values)) for name, values in b.items()] for b in earlier]
-            fixed = {name: values[0] for name, values in box.items()}
-            axes = {name: values for name, values in box.items() if len(values) > 1}
-            for combination in product(*axes.values()):
-                point = {**fixed, **dict(zip(axes, combination, strict=True))}
-                if seen and any(all(point[name] in values for name, values in b) for b in seen):
-                    continue
-                yield Point.trusted(point)
+            grid = Grid(box)
+            places = np.arange(grid.size, dtype=np.int32)
+            for other in earlier:
+                places = places[~grid.inside(other, places)]
+            for start in range(0, len(places), _PART):
+                yield Points([(grid, places[start : start + _PART])])
+
+    def ids(self) -> Iterator[str]:
+        """The point_ids, in the order of the points."""
+        return (point_id for points in self.parts() for point_id in points.ids())
 
     @cached_property
     def digest(self) -> str:

@@ -6,7 +6,6 @@ was copied here; a file that the index knows and that is not there is an error t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,7 +128,7 @@ def reindex(database: Database, store: Store) -> int:
             connection.execute(delete(table))
         for name, number in store.revisions():
             if study := _study(store, name, number):
-                commit.put_revision(connection, study, number, [p.point_id for p in study.points()])
+                commit.put_revision(connection, study, number)
         for receipt in whole:
             commit.commit(connection, receipt, store.scalars(str(receipt.file)), {})
         if store.revisions():  # what a removed study has left in files that it shared stays removed
@@ -203,15 +202,12 @@ def _adopt_revisions(database: Database, store: Store) -> None:
     for name, number in store.revisions():
         if (name, number) in known or (study := _study(store, name, number)) is None:
             continue
-        ids = [point.point_id for point in study.points()]
 
-        def work(
-            connection: Connection, study: Study = study, number: int = number, ids: Sequence[str] = ids
-        ) -> None:
+        def work(connection: Connection, study: Study = study, number: int = number) -> None:
             _lock(connection, "revisions")
             same = query.where(revisions.c.study == study.name, revisions.c.revision == number)
             if connection.execute(same).first() is None:
-                commit.put_revision(connection, study, number, ids)
+                commit.put_revision(connection, study, number)
 
         database.write(work)
 

@@ -1,11 +1,13 @@
 """Driving sequences and labels, time-major, so that a longer sequence begins with the shorter one."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .weights import standard_normal, stream
+from .streams import drawn
+from .weights import standard_normal
 
 
 def _gaussian(seed: int, shape: tuple[int, int, int]) -> NDArray[np.float64]:
@@ -13,7 +15,9 @@ def _gaussian(seed: int, shape: tuple[int, int, int]) -> NDArray[np.float64]:
 
 
 def _uniform(seed: int, shape: tuple[int, int, int]) -> NDArray[np.float64]:
-    return stream(seed, "inputs").uniform(-np.sqrt(3.0), np.sqrt(3.0), shape)
+    edge = np.sqrt(3.0)
+    what, numbers = ("uniform", shape), math.prod(shape)
+    return drawn(seed, ("inputs",), what, numbers, lambda source: source.uniform(-edge, edge, shape))
 
 
 def _impulse(seed: int, shape: tuple[int, int, int]) -> NDArray[np.float64]:
@@ -40,7 +44,8 @@ def _normal_targets(seed: int, T: int, B: int, K: int) -> NDArray[np.float64]:
 
 
 def _class_targets(seed: int, T: int, B: int, K: int) -> NDArray[np.int64]:
-    return stream(seed, "targets").integers(0, K, (T, B))
+    what = ("class", K, T, B)
+    return drawn(seed, ("targets",), what, T * B, lambda source: source.integers(0, K, (T, B)))
 
 
 TARGETS: dict[str, Callable[[int, int, int, int], NDArray]] = {

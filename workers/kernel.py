@@ -16,15 +16,18 @@ from threadpoolctl import ThreadpoolController
 
 from .adjoint import Backward, Rows, backward
 from .calibrate import Calibration, calibrate
+from .cells import Cell
 from .errors import InvalidPoint, Unreachable
 from .outputs import Outputs, read
 from .points import Point
 from .probes import PROBES, Swept
 from .stack import Stack, draw_inputs, draw_parameters, make_cell, stack
+from .streams import company
 from .tape import Tape, Whole, forward, overflow_step
 
 Arrays = Mapping[str, NDArray]
-Row = dict[str, Any]
+Columns = dict[str, Any]
+"""Column name -> one value, or one list, a point, in an array or a list; what is null throughout is left out."""
 _blas = ThreadpoolController()
 
 
@@ -53,6 +56,8 @@ class Task:
 
         Raises Unreachable where an array must be drawn and cannot.
         """
+        if not self.parameters and self.point.gamma_kind != "realised":
+            return draw_parameters(self.point)
         names = self.names()
         if set(names) <= set(self.parameters):
             return {name: np.asarray(self.parameters[name]) for name in names}
@@ -74,25 +79,47 @@ def calibrations(tasks: Sequence[Task]) -> list[Calibration | None]:
     return [next(found) if task.calibrates else None for task in tasks]
 
 
-def run(tasks: Sequence[Task], probes: Sequence[str], checkpoints: bool = False) -> list[Row]:
-    """One row of measures a task, in their order; all points have one shape. Lists are NumPy arrays.
+@dataclass(frozen=True)
+class Part:
+    """Measures of some tasks of a stack: ``places`` are theirs among the tasks, every column has one for each."""
 
-    With ``checkpoints`` the tape is made again by parts, which takes less memory and more time for the same bits.
+    places: list[int]
+    columns: Columns
+
+    def at(self, places: Sequence[int]) -> Part:
+        """The same for a stack of which this one was a part, at these places."""
+        return Part([places[i] for i in self.places], self.columns)
+
+
+def run(tasks: Sequence[Task], probes: Sequence[str], checkpoints: bool = False) -> list[Part]:
+    """The measures of every task, as columns: one part for those that went the whole way, others for the rest.
+
+    All points have one shape. With ``checkpoints`` the tape is made again by parts, which takes less memory and
+    more time for the same bits.
     """
-    with numerics():
-        rows: dict[int, Row] = {}
-        ready: dict[int, dict[str, NDArray]] = {}
+    with numerics(), company(task.point.seed for task in tasks):
+        parts: list[Part] = []
+        ready: dict[int, Arrays] = {}
         found = calibrations(tasks)
         for i, task in enumerate(tasks):
             try:
                 ready[i] = task.all_parameters(found[i])
             except Unreachable as unreachable:
-                rows[i] = {"status": "unreachable", "status_detail": str(unreachable)}
+                parts.append(Part([i], {"status": ["unreachable"], "status_detail": [str(unreachable)]}))
         if ready:
-            several = [tasks[i] for i in ready]
+            several, places = [tasks[i] for i in ready], list(ready)
             measured = _measure(several, list(ready.values()), probes, checkpoints)
-            rows.update(zip(ready, measured, strict=True))
-    return [rows[i] | (one.columns() if (one := found[i]) else {}) for i in range(len(tasks))]
+            parts += [part.at(places) for part in measured]
+    if any(one is not None for one in found):
+        parts = [Part(part.places, part.columns | _calibrated(found, part.places)) for part in parts]
+    return parts
+
+
+def _calibrated(found: Sequence[Calibration | None], places: Sequence[int]) -> Columns:
+    """The columns of a calibration; null for tasks that needed none."""
+    rows = [{} if (one := found[i]) is None else one.columns() for i in places]
+    names = {name for row in rows for name in row}
+    return {name: [row.get(name) for row in rows] for name in names}
 
 
 @contextmanager
@@ -111,7 +138,7 @@ def sweep(
     them or, where there is none, a loss at step s − 1; the tape covers all T steps.
     """
     times = task.point.steps_with_loss
-    one = stack([task.point], [dict(parameters)], [task.all_inputs()], times)
+    one = stack([task.point], [parameters], [task.all_inputs()], times)
     tape = forward(one)
     assert isinstance(tape, Whole)
     step = int(overflow_step(tape)[0])
@@ -121,7 +148,7 @@ def sweep(
         )
     if step:
         times = tuple(t for t in times if t < step) or (step - 1,)
-        one = stack([task.point], [dict(parameters)], [task.all_inputs()[: step - 1]], times)
+        one = stack([task.point], [parameters], [task.all_inputs()[: step - 1]], times)
     cut = tape if not step else Whole(tape.states[:step], tape.net[: step - 1])
     outputs = read(one, cut)
     return one, tape, outputs, backward(one, cut, outputs, error_terms), step
@@ -129,73 +156,90 @@ def sweep(
 
 def _measure(
     tasks: Sequence[Task], parameters: Sequence[Arrays], probes: Sequence[str], checkpoints: bool
-) -> list[Row]:
+) -> list[Part]:
     points = [task.point for task in tasks]
     inputs = [task.all_inputs() for task in tasks]
-    whole = stack(points, [dict(one) for one in parameters], inputs, points[0].steps_with_loss)
+    whole = stack(points, parameters, inputs, points[0].steps_with_loss)
     tape = forward(whole, checkpoints)
     steps = overflow_step(tape)
     if not steps.any():
-        return _rows(tasks, parameters, whole, tape, probes)
+        return [Part(list(range(len(tasks))), _columns(tasks, parameters, whole, tape, probes))]
     del whole, tape  # twice would be beyond what was planned
     fine: list[int] = np.flatnonzero(steps == 0).tolist()
-    rows: dict[int, Row] = {}
+    parts: list[Part] = []
     if fine:
         rest = _measure([tasks[p] for p in fine], [parameters[p] for p in fine], probes, checkpoints)
-        rows.update(zip(fine, rest, strict=True))
+        parts += [part.at(fine) for part in rest]
     for p in np.flatnonzero(steps).tolist():
-        rows[p] = _overflowed(tasks[p], parameters[p], inputs[p], int(steps[p]), probes, checkpoints)
-    return [rows[p] for p in range(len(tasks))]
+        columns = _overflowed(tasks[p], parameters[p], inputs[p], int(steps[p]), probes, checkpoints)
+        parts.append(Part([p], columns))
+    return parts
 
 
 def _overflowed(
     task: Task, arrays: Arrays, x: NDArray, step: int, probes: Sequence[str], checkpoints: bool
-) -> Row:
-    """The row of a point whose state overflows at ``step``: its curves end where the states do."""
+) -> Columns:
+    """The columns of a point whose state overflows at ``step``: its curves end where the states do."""
     point = task.point
-    row: Row = {"gamma_nominal": _nominal([point], [arrays])[0]}
+    columns: Columns = {"gamma_nominal": _nominal([point], [arrays], make_cell(point))}
     if step > 1:
         times = tuple(t for t in point.steps_with_loss if t < step) or (step - 1,)
-        short = stack([point], [dict(arrays)], [x[: step - 1]], times)
-        row = _rows([task], [arrays], short, forward(short, checkpoints), probes)[0]
+        short = stack([point], [arrays], [x[: step - 1]], times)
+        columns = _columns([task], [arrays], short, forward(short, checkpoints), probes)
     last = f"; curves start from step {step - 1}" if step > 1 and step <= point.steps_with_loss[-1] else ""
-    row["status"] = "overflow"
-    row["status_detail"] = (
+    columns["status"] = ["overflow"]
+    columns["status_detail"] = [
         f"the state leaves the range of {point.dtype} at step {step} of {point.length}{last}"
-    )
-    return row
+    ]
+    return columns
 
 
-def _nominal(points: Sequence[Point], parameters: Sequence[Arrays]) -> NDArray[np.float64]:
-    """γ_nominal (P,) from the arrays as the point's dtype has them."""
-    values = []
+def _nominal(points: Sequence[Point], parameters: Sequence[Arrays], cell: Cell) -> NDArray[np.float64]:
+    """γ_nominal (P,) from the arrays as the points' dtype has them."""
+    dtype, values = points[0].dtype, []
     for point, arrays in zip(points, parameters, strict=True):
-        cast = {name: np.asarray(a, point.dtype).astype(np.float64) for name, a in arrays.items()}
-        values.append(make_cell(point).nominal(cast, point.leak))
+        cast = arrays
+        if dtype != "float64":
+            cast = {name: np.asarray(a, dtype).astype(np.float64) for name, a in arrays.items()}
+        values.append(cell.nominal(dict(cast), point.leak))
     return np.array(values)
 
 
-def _rows(
+def _columns(
     tasks: Sequence[Task], parameters: Sequence[Arrays], whole: Stack, tape: Tape, probes: Sequence[str]
-) -> list[Row]:
-    """Sweep back and measure: one row a point. Norms are the same whatever the probes."""
+) -> Columns:
+    """Sweep back and measure. Norms are the same whatever the probes."""
     outputs = read(whole, tape)
     points, own = [task.point for task in tasks], [task.inputs is not None for task in tasks]
     chosen = [PROBES[name] for name in probes if PROBES[name].lacking(type(whole.cell)) is None]
     gradients, adjoints = any(p.of_gradient for p in chosen), any(p.of_adjoint for p in chosen)
     back = backward(whole, tape, outputs, norms_only=not gradients, adjoints=adjoints)
-    swept = Swept(whole, tape, outputs, back, _nominal(points, parameters), own)
-    columns: dict[str, NDArray] = {"gamma_nominal": swept.nominal, "loss_value": outputs.loss_value()}
+    swept = Swept(whole, tape, outputs, back, _nominal(points, parameters, whole.cell), own)
+    columns: Columns = {"gamma_nominal": swept.nominal, "loss_value": outputs.loss_value()}
     for probe in chosen:
         columns.update(probe.measure(swept))
-    rows = [{name: values[p] for name, values in columns.items()} for p in range(len(points))]
-    for p, row in enumerate(rows):
-        row["dead_fraction"], row["status"], row["status_detail"] = 0.0, "ok", None
-        if not back.alive:
-            ln = back.ln_adjoint[p]
-            row["dead_fraction"] = float(np.isneginf(ln[:, 0]).mean())
-            row["status"], row["status_detail"] = status(ln, whole.loss_times, outputs.signal[p])
-    return rows
+    if back.alive:
+        fine = {"dead_fraction": np.zeros(len(points)), "status": ["ok"] * len(points)}
+        return columns | fine | {"status_detail": [None] * len(points)}
+    ln = back.ln_adjoint
+    columns["dead_fraction"] = np.isneginf(ln[:, :, 0]).reshape(len(points), -1).mean(axis=-1)
+    said = _statuses(ln, whole.loss_times, outputs.signal)
+    return columns | {"status": [one for one, _ in said], "status_detail": [detail for _, detail in said]}
+
+
+def _statuses(
+    ln_adjoint: NDArray[np.float64], loss_times: tuple[int, ...], signal: NDArray[np.floating]
+) -> list[tuple[str, str | None]]:
+    """``status`` of every point, from ln‖λ_{t,k}‖ (P, R, T, B) and ∂L_t/∂h_t (P, R, B, N)."""
+    P = len(ln_adjoint)
+    said: list[tuple[str, str | None]] = [("ok", None)] * P
+    wrong = (np.isnan(ln_adjoint) | np.isposinf(ln_adjoint)).reshape(P, -1).any(axis=-1)
+    starts = ln_adjoint[:, np.arange(len(loss_times)), np.array(loss_times) - 1]
+    dead = [np.isneginf(one).reshape(P, -1).all(axis=-1) for one in (starts, ln_adjoint[:, :, 0])]
+    silent = ~signal.reshape(P, -1).any(axis=-1)
+    for p in np.flatnonzero(wrong | dead[0] | dead[1] | silent).tolist():
+        said[p] = status(ln_adjoint[p], loss_times, signal[p])
+    return said
 
 
 def status(

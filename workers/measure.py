@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import cost, records
 from .errors import InvalidPoint, TooLarge, nearest
-from .kernel import Row, Task, numerics, run, status, sweep
+from .kernel import Task, numerics, run, status, sweep
+from .many import Points
 from .outputs import project
 from .points import Point, identity
 from .probes import DEFAULT_PROBES, check_probes
@@ -40,11 +41,13 @@ def measure(
     several = [points] if isinstance(points, Point) else list(points)
     chosen = check_probes(probes, {point.cell for point in several})
     tasks = tasks_of(several, parameters, inputs)
-    rows: list[Row] = [{}] * len(tasks)
-    for stacked, checkpoints in _stacks(tasks, chosen, allowance(memory)):
-        for i, row in zip(stacked, run([tasks[i] for i in stacked], chosen, checkpoints), strict=True):
-            rows[i] = row
-    return records.table(several, [_identity(task) for task in tasks], rows, chosen, float("nan"))
+    parts = [
+        part.at(stacked)
+        for stacked, checkpoints in _stacks(tasks, chosen, allowance(memory))
+        for part in run([tasks[i] for i in stacked], chosen, checkpoints)
+    ]
+    ids = [_identity(task) for task in tasks]
+    return records.table(Points.of(several), ids, parts, chosen, float("nan"))
 
 
 def tasks_of(points: Sequence[Point], parameters: Any = None, inputs: Any = None) -> list[Task]:

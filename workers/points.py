@@ -134,7 +134,8 @@ _STACKED = frozenset(
         *("gate_init", "rho_min", "seed"),
     )
 )
-_SHAPING = tuple(name for name in PARAMETERS if name not in _STACKED)
+SHAPING = tuple(name for name in PARAMETERS if name not in _STACKED)
+"""Parameters of which all points of a stack have one value; and ``gamma_kind`` realised, or all but that."""
 
 
 def cell_parameters(cell: str) -> tuple[str, ...]:
@@ -240,7 +241,7 @@ class Point:
     def shape(self) -> tuple[Any, ...]:
         """Points of equal shape can be stacked: they are one set of NumPy calls. Those that are calibrated first
         cost more than others, and are stacked by themselves."""
-        return (self.gamma_kind == "realised", *[getattr(self, name) for name in _SHAPING])
+        return (self.gamma_kind == "realised", *[getattr(self, name) for name in SHAPING])
 
     @property
     def steps_with_loss(self) -> tuple[int, ...]:
@@ -255,10 +256,11 @@ def identity(point: Point, arrays: str | None = None) -> str:
     form: dict[str, Any] = {"kernel": KERNEL_VERSION, **point.canonical()}
     if arrays is not None:
         form["arrays"] = arrays
-    return hashlib.blake2b(_encode(form).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(encode(form).encode(), digest_size=16).hexdigest()
 
 
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
+encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
+"""The one text of a value, or of a canonical form, that is hashed."""
 
 
 def resolve(given: Mapping[str, Any]) -> dict[str, Any]:

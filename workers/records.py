@@ -10,7 +10,7 @@ import hashlib
 import os
 import platform
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
 
 from .errors import BadFile
-from .points import KERNEL_VERSION, PARAMETERS, Point
+from .kernel import Part
+from .many import Points
+from .points import KERNEL_VERSION, PARAMETERS
 from .probes import BASE_COLUMNS, PROBES
 from .probes.base import Column
 
@@ -52,42 +55,62 @@ def _field(column: Column) -> pa.Field:
 
 
 def table(
-    points: list[Point], ids: list[str], rows: list[dict[str, Any]], probes: Iterable[str], seconds: float
+    points: Points, ids: Sequence[str], parts: Sequence[Part], probes: Iterable[str], seconds: float
 ) -> pa.Table:
-    """The rows of a shard as an Arrow table; NaN in a number becomes null. ``seconds`` is a point's share."""
+    """The rows of a shard as an Arrow table; NaN in a number becomes null. ``seconds`` is a point's share.
+
+    Every point is in one part. No Python object is made a number.
+    """
     form = schema(probes)
-    parameters = [point.to_dict() for point in points]
+    places = [place for part in parts for place in part.places]
+    assert sorted(places) == list(range(len(points)))
+    measured = pa.concat_tables([_measures(part, form, seconds) for part in parts]) if parts else None
+    if places != list(range(len(points))) and measured is not None:
+        order = np.empty(len(places), np.int64)
+        order[places] = np.arange(len(places))
+        measured = measured.take(pa.array(order))
     columns = []
     for field in form:
         if field.name == "point_id":
-            values: list[Any] = ids
+            columns.append(pa.array(ids, field.type))
         elif field.name in PARAMETERS:
-            values = [one[field.name] for one in parameters]
-        elif field.name == "seconds":
-            values = [seconds] * len(points)
+            columns.append(points.column(field.name, field.type))
+        elif measured is None:
+            columns.append(pa.nulls(0, field.type))
         else:
-            values = [row.get(field.name) for row in rows]
-        columns.append(_column(values, field.type))
+            columns.append(measured[field.name])
     return pa.Table.from_arrays(columns, schema=form)
 
 
-def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
+def _measures(part: Part, form: pa.Schema, seconds: float) -> pa.Table:
+    """The columns of a part that are neither parameters nor the id."""
+    count = len(part.places)
+    columns = part.columns | {"seconds": np.full(count, seconds)}
+    fields = [field for field in form if field.name != "point_id" and field.name not in PARAMETERS]
+    return pa.table(
+        {field.name: _column(columns.get(field.name), count, field.type) for field in fields},
+        schema=pa.schema(fields),
+    )
+
+
+def _column(values: Any, count: int, kind: pa.DataType) -> pa.Array:
+    """``count`` values, in an array with the points in front or in a list; None: null throughout."""
+    if values is None:
+        return pa.nulls(count, kind)
     if pa.types.is_list(kind):
-        return _list_column(values, kind)
+        return _list_column(np.asarray(values), kind)
     if pa.types.is_floating(kind):
-        numbers = np.array([np.nan if value is None else value for value in values], np.float64)
+        numbers = np.array(values, np.float64)  # None becomes NaN
         return pa.array(numbers, kind, mask=np.isnan(numbers))
-    return pa.array([value.item() if isinstance(value, np.generic) else value for value in values], kind)
+    return pa.array(values, kind)
 
 
-def _list_column(values: list[Any], kind: pa.ListType) -> pa.Array:
-    """Lists of different lengths, or none, from arrays; without a Python object a number."""
-    present = np.array([value is not None for value in values], np.bool_)
-    sizes = [0 if value is None else len(value) for value in values]
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
-    arrays = [value for value in values if value is not None]
-    flat = pa.array(np.concatenate(arrays) if arrays else np.zeros(0), kind.value_type, safe=False)
-    return pa.ListArray.from_arrays(pa.array(offsets), flat, type=kind, mask=pa.array(~present))
+def _list_column(values: NDArray[Any], kind: pa.ListType) -> pa.Array:
+    """A list a point, all of one length: values (P, n)."""
+    count, length = values.shape
+    offsets = (np.arange(count + 1) * length).astype(np.int32)
+    flat = pa.array(np.ascontiguousarray(values).ravel(), kind.value_type, safe=False)
+    return pa.ListArray.from_arrays(pa.array(offsets), flat, type=kind)
 
 
 @lru_cache(maxsize=1)
@@ -116,28 +139,37 @@ def _cpu() -> str:
     return next(names, platform.machine())
 
 
-def write(rows: pa.Table, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write a record file; where a whole file of that name is already there, it stays. Raises OSError."""
+def write(rows: pa.Table, path: Path, metadata: Mapping[str, str]) -> tuple[int, str]:
+    """Write a record file; where a whole file of that name is already there, it stays. Raises OSError.
+
+    Returns the size and the SHA-256 of the file that is there then.
+    """
     footer = {f"longlag.{key}": value for key, value in (provenance() | dict(metadata)).items()}
+    made = pa.BufferOutputStream()
+    pq.write_table(rows.replace_schema_metadata(footer), made, compression="zstd", use_dictionary=False)
+    content = made.getvalue()
     aside = path.parent / f".{path.stem}.{uuid.uuid4().hex}.tmp"
     try:
         with open(aside, "xb") as file:
-            pq.write_table(
-                rows.replace_schema_metadata(footer), file, compression="zstd", use_dictionary=False
-            )
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        _publish(aside, path)
+        if not _publish(aside, path):
+            return path.stat().st_size, digest(path)
     finally:
         aside.unlink(missing_ok=True)
+    return content.size, hashlib.sha256(content).hexdigest()
 
 
-def _publish(aside: Path, path: Path) -> None:
+def _publish(aside: Path, path: Path) -> bool:
+    """Give a file its name; False where a whole file has it already."""
+    ours = True
     try:
         os.link(aside, path)
     except FileExistsError:
         try:
             verify(path)
+            ours = False
         except BadFile:
             os.replace(aside, path)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -145,6 +177,7 @@ def _publish(aside: Path, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+    return ours
 
 
 def read(path: Path, columns: list[str] | None = None) -> pa.Table:

@@ -5,9 +5,9 @@ A stack is P points of one shape. Sizes: T steps, B columns, N units, M inputs, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,12 @@ Array = NDArray[np.floating]
 
 def make_cell(point: Point) -> Cell:
     """The cell of a point, with its activation, reset convention and kind of gradient."""
-    return CELLS[point.cell](point.activation, point.reset, point.gradient)
+    return _cell(point.cell, point.activation, point.reset, point.gradient)
+
+
+@lru_cache(maxsize=64)
+def _cell(name: str, activation: str | None, reset: str | None, gradient: str | None) -> Cell:
+    return CELLS[name](activation, reset, gradient)
 
 
 def draw_parameters(point: Point) -> dict[str, NDArray[np.float64]]:
@@ -76,8 +81,8 @@ class Stack:
 
 def stack(
     points: Sequence[Point],
-    parameters: list[dict[str, NDArray]],
-    inputs: list[NDArray],
+    parameters: Sequence[Mapping[str, NDArray]],
+    inputs: Sequence[NDArray],
     loss_times: tuple[int, ...],
 ) -> Stack:
     """Points of one shape side by side, with their arrays cast to the points' dtype.
@@ -92,7 +97,7 @@ def stack(
     def column(name: str) -> Array | None:
         if name not in first_arrays:
             return None
-        return np.stack([np.asarray(p[name], dtype) for p in parameters])
+        return np.array([p[name] for p in parameters], dtype)
 
     U, W, b, a, V, d, p, b_u = (column(name) for name in ("U", "W", "b", "a", "V", "d", "p", "b_u"))
     assert W is not None
@@ -110,7 +115,7 @@ def stack(
         b_u=None if b_u is None else b_u[:, None],
         turn=_turns(parameters, dtype) if "rho" in first_arrays else None,
     )
-    x = np.stack([np.asarray(one, dtype) for one in inputs])
+    x = np.array(inputs, dtype)
     labels = _labels(points, loss_times)
     return Stack(tuple(points), cell, LOSSES[first.loss], weights, x, labels, loss_times)
 
@@ -118,7 +123,7 @@ def stack(
 def _labels(points: Sequence[Point], times: Sequence[int]) -> NDArray:
     """Labels at these steps: (P, R, B, K) in the points' dtype, or classes (P, R, B)."""
     rows = [t - 1 for t in times]
-    labels = np.stack([draw_targets(p)[rows] for p in points])
+    labels = np.array([draw_targets(p)[rows] for p in points])
     return labels.astype(points[0].dtype) if labels.dtype.kind == "f" else labels
 
 
@@ -128,7 +133,7 @@ def _by_block(matrix: Array, G: int) -> Array:
     return np.ascontiguousarray(matrix.reshape(P, G, rows // G, L).swapaxes(0, 1))
 
 
-def _turns(parameters: Sequence[dict[str, NDArray]], dtype: np.dtype) -> Array:
+def _turns(parameters: Sequence[Mapping[str, NDArray]], dtype: np.dtype) -> Array:
     """ρ, cos θ and sin θ of every pair of units, (3, P, 1, N/2).
 
     In double precision and a point at a time: a vector of cosines may take another path for one large θ.

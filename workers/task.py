@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from . import cost, records
-from .kernel import Row, Task, run
+from .kernel import Part, Task, run
+from .many import Points
 from .points import KERNEL_VERSION, Point
 
 
@@ -21,7 +24,7 @@ class Shard:
     """Points computed together, one file. ``seconds`` and ``memory`` (bytes) are estimates."""
 
     shard_id: str
-    points: tuple[Point, ...]
+    points: Points
     probes: tuple[str, ...]
     seconds: float
     memory: int
@@ -31,13 +34,14 @@ class Shard:
     @classmethod
     def of(cls, points: Sequence[Point], probes: Sequence[str], checkpoints: bool = False) -> Shard:
         """A shard of these points, which have one shape; its name is the hash of what it holds."""
-        text = "\n".join([f"{KERNEL_VERSION} {','.join(probes)}", *(p.point_id for p in points)])
+        points = Points.of(points)
+        text = "\n".join([f"{KERNEL_VERSION} {','.join(probes)}", *points.ids()])
         name = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         seconds, memory = (
             len(points) * cost.seconds(points[0], probes),
             len(points) * cost.memory(points[0], probes, checkpoints),
         )
-        return cls(name, tuple(points), tuple(probes), seconds, cost.base_memory() + memory, checkpoints)
+        return cls(name, points, tuple(probes), seconds, cost.base_memory() + memory, checkpoints)
 
     @property
     def file(self) -> str:
@@ -71,43 +75,49 @@ def run_shard(shard: Shard, store: str) -> Receipt:
     """
     began = time.perf_counter()
     path = Path(store) / shard.file
-    rows, errors = compute(shard)
+    ids = shard.points.ids()
+    parts, errors = compute(shard)
     seconds = time.perf_counter() - began
-    kept = [p for p in shard.points if p.point_id in rows]
+    points = shard.points
     receipt = {
         "shard_id": shard.shard_id,
-        "counts": dict(Counter(str(row["status"]) for row in rows.values())),
-        "errors": errors,
+        "counts": dict(Counter(status for part in parts for status in part.columns["status"])),
+        "errors": {ids[place]: message for place, message in errors.items()},
         "seconds": seconds,
         "host": socket.gethostname(),
         "pid": os.getpid(),
     }
-    if not kept:
+    if not parts:
         return Receipt(file=None, rows=0, size=0, sha256="", **receipt)
-    ids = [p.point_id for p in kept]
-    table = records.table(kept, ids, [rows[i] for i in ids], shard.probes, seconds / len(shard.points))
+    if errors:
+        kept = [place for place in range(len(ids)) if place not in errors]
+        points, ids = points.take(np.array(kept)), [ids[place] for place in kept]
+        among = {place: i for i, place in enumerate(kept)}
+        parts = [Part([among[place] for place in part.places], part.columns) for part in parts]
+    table = records.table(points, ids, parts, shard.probes, seconds / len(shard.points))
     footer = {"shard_id": shard.shard_id, "probes": ",".join(shard.probes), "seconds": f"{seconds:.6g}"}
-    records.write(table, path, footer | {"created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())})
-    return Receipt(
-        file=shard.file, rows=len(ids), size=path.stat().st_size, sha256=records.digest(path), **receipt
-    )
+    footer["created"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    size, sha256 = records.write(table, path, footer)
+    return Receipt(file=shard.file, rows=len(ids), size=size, sha256=sha256, **receipt)
 
 
-def compute(shard: Shard) -> tuple[dict[str, Row], dict[str, str]]:
-    """Rows by point_id, and messages of the points that raised; a stack that raises is halved to find them."""
-    rows: dict[str, Row] = {}
-    errors: dict[str, str] = {}
-    pending = [list(shard.points)]
+def compute(shard: Shard) -> tuple[list[Part], dict[int, str]]:
+    """Measures of the shard's points by their places in it, and messages of those that raised; a stack that raises
+    is halved to find them."""
+    tasks = [Task(point) for point in shard.points]
+    parts: list[Part] = []
+    errors: dict[int, str] = {}
+    pending = [range(len(tasks))]
     while pending:
-        points = pending.pop()
+        places = pending.pop()
         try:
-            measured = run([Task(p) for p in points], shard.probes, shard.checkpoints)
+            measured = run([tasks[p] for p in places], shard.probes, shard.checkpoints)
         except Exception as problem:  # any exception of one point must not take its neighbours along
-            if len(points) > 1:
-                half = len(points) // 2
-                pending += [points[half:], points[:half]]
+            if len(places) > 1:
+                half = len(places) // 2
+                pending += [places[half:], places[:half]]
             else:
-                errors[points[0].point_id] = f"{type(problem).__name__}: {problem}"
+                errors[places[0]] = f"{type(problem).__name__}: {problem}"
         else:
-            rows.update((p.point_id, row) for p, row in zip(points, measured, strict=True))
-    return rows, errors
+            parts += [part.at(places) for part in measured]
+    return parts, errors

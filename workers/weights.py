@@ -7,25 +7,23 @@ that differ in one axis are paired, and the first block of a gated cell is the m
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .streams import Source, Streams, drawn, stream, together
 
 Matrix = NDArray[np.float64]
 _CACHED_BYTES = 1 << 18
 
 
-def stream(seed: int, *name: object) -> np.random.Generator:
-    """The generator of one array: SeedSequence of the seed and a hash of the array's name."""
-    digest = blake2b("/".join(map(str, name)).encode(), digest_size=8).digest()
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, int.from_bytes(digest, "big")))))
-
-
 def standard_normal(seed: int, name: str, shape: tuple[int, ...]) -> Matrix:
     """N(0, 1) numbers of the array ``name``; read-only, its first axis a prefix of any longer draw."""
-    small = 8 * math.prod(shape) <= _CACHED_BYTES
-    return (_cached_normal if small else _normal)(seed, name, shape)
+    numbers = math.prod(shape)
+    shared = together(seed, (name,), shape, numbers, lambda streams: streams.standard_normal(shape))
+    if shared is not None:
+        return shared
+    return (_cached_normal if 8 * numbers <= _CACHED_BYTES else _normal)(seed, name, shape)
 
 
 def _normal(seed: int, name: str, shape: tuple[int, ...]) -> Matrix:
@@ -39,43 +37,53 @@ _cached_normal = lru_cache(maxsize=128)(_normal)
 
 def standard_uniform(seed: int, name: str, count: int) -> Matrix:
     """Numbers uniform on [0, 1) of the array ``name``; a prefix of any longer draw."""
-    return stream(seed, name).random(count)
+    return drawn(seed, (name,), ("uniform", count), count, lambda source: source.random(count))
 
 
-def _orthogonal(rng: np.random.Generator, N: int) -> Matrix:
+def _orthogonal(rng: Source, N: int) -> Matrix:
     """Haar-distributed: QR of a Gaussian matrix with the signs of R's diagonal removed (Mezzadri 2007)."""
     Q, R = np.linalg.qr(rng.standard_normal((N, N)))
-    return Q * np.where(np.diag(R) < 0, -1.0, 1.0)
+    return Q * np.where(np.diagonal(R, axis1=-2, axis2=-1) < 0, -1.0, 1.0)[..., None, :]
 
 
-def _gaussian(rng: np.random.Generator, N: int) -> Matrix:
+def _gaussian(rng: Source, N: int) -> Matrix:
     """G/√N, the Ginibre ensemble: spectral radius → 1, spectral norm → 2 for large N."""
     return rng.standard_normal((N, N)) / np.sqrt(N)
 
 
-def _identity(rng: np.random.Generator, N: int) -> Matrix:
+def _identity(rng: Source, N: int) -> Matrix:
     """Le, Jaitly & Hinton 2015 start a ReLU network here."""
     return np.eye(N)
 
 
-def _ring(rng: np.random.Generator, N: int) -> Matrix:
+def _ring(rng: Source, N: int) -> Matrix:
     """Unit i feeds unit i + 1, the last one the first: a cyclic permutation (Rodan & Tiňo 2011)."""
     return np.roll(np.eye(N), 1, axis=0)
 
 
-ENSEMBLES: dict[str, Callable[[np.random.Generator, int], Matrix]] = {
+ENSEMBLES: dict[str, Callable[[Source, int], Matrix]] = {
     "orthogonal": _orthogonal,
     "gaussian": _gaussian,
     "identity": _identity,
     "ring": _ring,
 }
+"""Blocks at gain 1: (source, N) -> (N, N), or (S, N, N) of S streams, or (N, N) where it is not random."""
 
 
 def block(seed: int, index: int, ensemble: str, N: int) -> Matrix:
     """Recurrent block number ``index`` at gain 1: (N, N), read-only."""
+    name = ("U", index, ensemble, N)
+    shared = together(seed, name, "block", N * N, lambda streams: _blocks(streams, ensemble, N))
+    if shared is not None:
+        return shared
     size = 8 * N * N  # what is kept stays below 50 MiB, whatever N
     kept = _small_block if size <= _CACHED_BYTES else _medium_block if size <= 8 * _CACHED_BYTES else _block
     return kept(seed, index, ensemble, N)
+
+
+def _blocks(streams: Streams, ensemble: str, N: int) -> Matrix:
+    """One block for every stream: (S, N, N)."""
+    return np.array(np.broadcast_to(ENSEMBLES[ensemble](streams, N), (len(streams), N, N)))
 
 
 def _block(seed: int, index: int, ensemble: str, N: int) -> Matrix:
