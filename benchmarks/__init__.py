@@ -32,6 +32,7 @@ GROUPS = {
     "pairs": Group("all pairs of error terms at T = 256 and 1,024", "kernels", "pairs"),
     "lyapunov": Group("Lyapunov spectra of stacked networks", "kernels", "lyapunov"),
     "studies": Group("a whole study of 3,000 mixed points on two cores", "studies", "studies"),
+    "scaling": Group("a million mixed points on 10 to 10,000 simulated workers", "scaling", "scaling"),
     "startup": Group("longlag --help, and what an import loads", "startup", "startup"),
 }
 """Every group, in the order in which they are run."""

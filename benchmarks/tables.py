@@ -20,6 +20,10 @@ WHAT = {
     "pairs": "From ready-made arrays to ln‖δ_{t,k}‖ for a loss at every step t, T²/2 of them a column.",
     "lyapunov": "The spectrum over the probe's window. Ours draws the arrays too; the peers have them ready.",
     "studies": "From a grid to rows that can be asked for: every point of the study measured and stored.",
+    "scaling": (
+        "From the beginning of planning to the last commit, simulated (`docs/scaling.md`); the limit is workers "
+        "that do nothing but compute."
+    ),
     "startup": "A process from its start to its end; the limit is an interpreter that does nothing.",
 }
 """What the clock of a group runs over."""

@@ -168,7 +168,7 @@ def test_a_shard_of_several_stacks_is_planned_by_one_of_them_and_the_rows() -> N
 @pytest.mark.parametrize("shape", [dict(length=100), dict(length=1, hidden_size=1, batch_size=1)])
 def test_points_of_a_shard_fill_a_worker_and_no_more(shape: dict) -> None:
     point = Point(**shape)
-    for room in (10 << 20, 50 << 20, 800 << 20):
+    for room in (20 << 20, 50 << 20, 800 << 20):
         budget = cost.base_memory() + room
         costs = cost.Costs.within(point, DEFAULT_PROBES, budget)
         count = costs.most(budget)
