@@ -35,6 +35,7 @@ GROUPS = {
     "millions": Group(
         "100,000 and 1,000,000 trivial points: plan, commit, resume, query", "millions", "millions"
     ),
+    "scaling": Group("a million mixed points on 10 to 10,000 simulated workers", "scaling", "scaling"),
     "startup": Group("longlag --help, and what an import loads", "startup", "startup"),
 }
 """Every group, in the order in which they are run."""

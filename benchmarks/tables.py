@@ -21,6 +21,11 @@ WHAT = {
     "pairs": "Processor time from ready-made arrays to ln‖δ_{t,k}‖ of a loss at every step t, T²/2 a column.",
     "lyapunov": "Processor time of the probe's spectrum. Ours draws the arrays too; the peers have them ready.",
     "studies": "Time of a process, from a grid to rows that can be asked for: every point measured and stored.",
+    "scaling": (
+        "From the beginning of planning to the last commit, simulated (`docs/scaling.md`); the limit is workers "
+        "that do nothing but compute."
+    ),
+    "millions": "From a grid to rows that can be asked for; then the same again, and queries over all of them.",
     "startup": "A process from its start to its end; the limit is an interpreter that does nothing.",
 }
 """What the clock of a group runs over."""

@@ -1,7 +1,8 @@
 """A plan: which points are missing, stacked by shape and cut into shards. Pure: no clock, no file, no database.
 
-A shard is a second or two of work, so that little is lost with a worker, files are few and progress is seen. The
-longest start first, and the last few are cut finer, so that all workers finish together.
+A shard is a second or two of work, so that little is lost with a worker, files are few and progress is seen; more
+where there are so many workers that the driver would be late with the next one. The longest start first, and the
+last ones are shorter and shorter, so that all workers finish together.
 """
 
 from __future__ import annotations
@@ -22,8 +23,13 @@ from ..workers.points import Point
 from ..workers.task import Shard
 
 TARGET = 1.5
-"""Seconds of work in a shard, where memory allows."""
+"""Seconds of work in a shard at least, where memory allows and a point is not longer."""
+SERVED = 5e-3
+"""Seconds that the driver is busy with a shard, whatever its rows: sends it, takes its receipt, commits."""
+_EACH = 16
+"""Shards of a worker, where the driver can serve so many."""
 _FINE = 4
+"""The last shards are so much shorter."""
 _LARGEST = 10_000
 """Points in a shard at most: what is sent to a worker stays small."""
 
@@ -67,13 +73,13 @@ def plan(
     lacks: Callable[[str], tuple[str, ...]] | tuple[str, ...],
     workers: int,
     memory: int,
-    target: float = TARGET,
+    target: float | None = None,
 ) -> Plan:
     """The shards that complete these points on so many workers of ``memory`` bytes each, longest first.
 
     Points may come one by one or many together (``Study.parts``), which takes a small part of the memory. ``lacks``
     gives the probes that a point (by its id) is missing, none where it is finished; or it is what every point is
-    missing. The same points in
+    missing. ``target``: seconds of a shard, without one ``target_of`` all that is to be done. The same points in
     the same order give the same shards. Raises TooLarge for a point that does not fit a worker.
     """
     total, groups = 0, _Groups()
@@ -81,15 +87,26 @@ def plan(
         total += len(part)
         for shape, probes, members in _lacking(part, lacks):
             groups.setdefault((shape, probes), []).append(members)
-    pieces = []
+    works = [  # by seed: a shard draws what its points share once
+        _Work(Points.joined(several).by_seed(), probes, memory) for (_, probes), several in groups.items()
+    ]
     lacking: Counter[tuple[str, ...]] = Counter()
-    for (_, probes), several in groups.items():
-        members = Points.joined(several).by_seed()  # a shard draws what its points share once
-        lacking[probes] += len(members)
-        pieces += _cut(members, probes, memory, target)
-    pieces.sort(key=_seconds, reverse=True)
-    shards = [Shard.of(p.points, p.probes, p.checkpoints) for p in _taper(pieces, workers, target)]
+    for work in works:
+        lacking[work.probes] += len(work.points)
+    if target is None:
+        target = target_of(sum(work.seconds for work in works), workers)
+    pieces = sorted((p for work in works for p in _cut(work, target)), key=_seconds, reverse=True)
+    shards = [Shard.of(p.points, p.work.probes, costs=p.work.costs) for p in _taper(pieces, workers, target)]
     return Plan(tuple(shards), total, total - lacking.total(), workers, dict(lacking))
+
+
+def target_of(seconds: float, workers: int) -> float:
+    """Seconds of a shard, for so many seconds of work on so many workers.
+
+    The driver serves one shard at a time. While it has served every worker once each should still be computing, and
+    at the end too, where shards are ``_FINE`` times shorter. But not so long that workers have only a few.
+    """
+    return max(TARGET, min(_FINE * SERVED * workers, seconds / workers / _EACH))
 
 
 _Groups = dict[tuple[Any, tuple[str, ...]], list[Points]]
@@ -128,12 +145,29 @@ def _lacking(
                 yield shape, probes, members if len(wanted) == 1 else members.take(np.array(places))
 
 
-class _Piece(NamedTuple):
-    """Points of one shape, their probes, whether their tape needs checkpoints, estimated seconds."""
+class _Work:
+    """Points of one shape and what they lack; what they cost, and how ``many`` of them fit a worker.
 
+    Raises TooLarge where not even one does.
+    """
+
+    def __init__(self, points: Points, probes: tuple[str, ...], memory: int) -> None:
+        self.points, self.probes = points, probes
+        self.costs = cost.Costs.within(points[0], probes, memory)
+        self.many = self.costs.most(memory)
+        if self.many < 1:
+            raise TooLarge(_too_large(points[0], self.costs.memory(1), memory))
+
+    @property
+    def seconds(self) -> float:
+        return self.costs.seconds * len(self.points)
+
+
+class _Piece(NamedTuple):
+    """Some of the points of a work, and their estimated seconds."""
+
+    work: _Work
     points: Points
-    probes: tuple[str, ...]
-    checkpoints: bool
     seconds: float
 
 
@@ -141,17 +175,10 @@ def _seconds(piece: _Piece) -> float:
     return piece.seconds
 
 
-def _cut(members: Points, probes: tuple[str, ...], memory: int, target: float) -> list[_Piece]:
+def _cut(work: _Work, target: float) -> list[_Piece]:
     """Points of one shape in equal parts, each within the time and the memory of a shard."""
-    seconds = cost.seconds(members[0], probes)
-    each, checkpoints = cost.fitting(members[0], probes, memory - cost.base_memory())
-    fit = (memory - cost.base_memory()) // each
-    if fit < 1:
-        raise TooLarge(_too_large(members[0], cost.base_memory() + each, memory))
-    most = max(1, min(fit, int(target / seconds), _LARGEST))
-    return _parts(
-        _Piece(members, probes, checkpoints, seconds * len(members)), math.ceil(len(members) / most)
-    )
+    most = max(1, min(work.many, int(target / work.costs.seconds), _LARGEST))
+    return _parts(_Piece(work, work.points, work.seconds), math.ceil(len(work.points) / most))
 
 
 def _parts(piece: _Piece, count: int) -> list[_Piece]:
@@ -164,17 +191,21 @@ def _parts(piece: _Piece, count: int) -> list[_Piece]:
 
 
 def _taper(pieces: list[_Piece], workers: int, target: float) -> list[_Piece]:
-    """The last second or two of every worker in finer parts, longest first again."""
+    """The last seconds of every worker in finer and finer parts, longest first again.
+
+    A part takes at most half of what would then be left for each worker, after the guided self-scheduling of
+    Polychronopoulos & Kuck (1987); but no less than ``target / _FINE``.
+    """
     if workers < 2:
         return pieces
-    tail, seconds = len(pieces), 0.0
-    while tail and seconds < workers * target:
-        tail -= 1
-        seconds += pieces[tail].seconds
+    tail, left = len(pieces), 0.0
     fine: list[_Piece] = []
-    for piece in pieces[tail:]:
-        count = min(len(piece.points), math.ceil(piece.seconds * _FINE / target))
-        fine += _parts(piece, count)
+    while tail and left < 2 * workers * target:
+        tail -= 1
+        piece = pieces[tail]
+        left += piece.seconds
+        longest = max(target / _FINE, min(target, left / workers / 2))
+        fine += _parts(piece, min(len(piece.points), math.ceil(piece.seconds / longest)))
     return pieces[:tail] + sorted(fine, key=_seconds, reverse=True)
 
 

@@ -6,9 +6,10 @@ delivered twice, every point ends exactly once: in a shard that is done, or as o
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..workers.points import Point
 from ..workers.task import Shard
@@ -40,6 +41,10 @@ class Scheduler:
         self._queue = deque(_Entry(shard) for shard in shards)
         self._flight: dict[str, _Entry] = {}
         self._window = window
+        self._work = 0.0
+        """Seconds of everything in flight, kept up to date: a sum at every submission is a square of the window."""
+        self._quiet = math.inf
+        """No deadline of anything in flight is earlier; so most of the time none has to be looked at."""
         self._delivered = 0.0
         self.losses = 0
         """How many shards in a row were lost; many say that it is not the points' fault."""
@@ -64,16 +69,26 @@ class Scheduler:
         shards = []
         while self._queue and len(self._flight) < self._window:
             entry = self._queue.popleft()
-            work = entry.shard.seconds + sum(other.shard.seconds for other in self._flight.values())
-            deadline = now + PATIENCE + SLACK * work
-            self._flight[entry.shard.shard_id] = replace(entry, submitted=now, deadline=deadline)
+            self._work += entry.shard.seconds
+            deadline = now + PATIENCE + SLACK * self._work
+            self._flight[entry.shard.shard_id] = _Entry(
+                entry.shard, entry.deaths, entry.suspect, submitted=now, deadline=deadline
+            )
+            self._quiet = min(self._quiet, deadline)
             shards.append(entry.shard)
         return shards
+
+    def _back(self, shard_id: str) -> _Entry | None:
+        """Take a shard out of those in flight."""
+        entry = self._flight.pop(shard_id, None)
+        if entry is not None:
+            self._work = self._work - entry.shard.seconds if self._flight else 0.0
+        return entry
 
     def done(self, shard_id: str, now: float = 0.0) -> Shard | None:
         """A shard came back. None where it is not awaited any more: a second delivery, or it was halved."""
         self._delivered, self.losses = max(self._delivered, now), 0
-        if entry := self._flight.pop(shard_id, None):
+        if entry := self._back(shard_id):
             return entry.shard
         entry = next((queued for queued in self._queue if queued.shard.shard_id == shard_id), None)
         if entry is None:
@@ -83,7 +98,7 @@ class Scheduler:
 
     def lost(self, shard_id: str, reason: str = "its worker died") -> dict[Point, str]:
         """A shard's worker died, or was given up. Returns the points that have failed by it, with a message."""
-        entry = self._flight.pop(shard_id, None)
+        entry = self._back(shard_id)
         if entry is None:
             return {}
         self.losses += 1
@@ -96,7 +111,7 @@ class Scheduler:
             return {shard.points[0]: f"computed alone, twice: {reason}"}
         middle = len(shard.points) // 2
         for points in (shard.points[middle:], shard.points[:middle]):
-            part = Shard.of(points, shard.probes, shard.checkpoints)
+            part = Shard.of(points, shard.probes, shard.checkpoints, shard.stack)
             self._queue.appendleft(_Entry(part, suspect=True))
         return {}
 
@@ -105,6 +120,9 @@ class Scheduler:
 
         Without the second condition a cluster that is busy with other people's work would look dead.
         """
+        if now <= self._quiet:
+            return []
+        self._quiet = min((entry.deadline for entry in self._flight.values()), default=math.inf)
         return [
             shard_id
             for shard_id, entry in self._flight.items()

@@ -1,4 +1,5 @@
-"""A plan's memory is an upper limit that is not absurd: over every cell, against what NumPy really allocates."""
+"""A plan's memory is an upper limit that is not absurd: over every cell, against what NumPy really allocates;
+seconds and stacks move with the sizes as they should."""
 
 import tracemalloc
 
@@ -117,3 +118,62 @@ def test_a_longer_or_wider_point_costs_more() -> None:
         larger = base.replace(**change)
         assert cost.seconds(larger, DEFAULT_PROBES) > cost.seconds(base, DEFAULT_PROBES), change
         assert cost.memory(larger, DEFAULT_PROBES) > cost.memory(base, DEFAULT_PROBES), change
+
+
+SIZES = ("length", "batch_size", "hidden_size", "input_size")
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_seconds_grow_with_every_size(cell: str, dtype: str) -> None:
+    for name in SIZES:
+        taken = [
+            cost.seconds(Point(cell=cell, dtype=dtype, **{name: n}), DEFAULT_PROBES)
+            for n in (2, 8, 16, 64, 256)
+        ]
+        assert taken == sorted(taken), (name, taken)
+        assert taken[0] < taken[-1]
+    times = [
+        cost.seconds(Point(cell=cell, dtype=dtype, loss_times=r), DEFAULT_PROBES)
+        for r in ("last", "2", "16", "every")
+    ]
+    assert times == sorted(times)
+    assert len(set(times)) == 4
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_stack_has_fewer_points_where_they_are_larger(cell: str) -> None:
+    for name in ("hidden_size", "batch_size", "input_size"):
+        shapes = [dict(hidden_size=16) | {name: n} for n in (2, 8, 32, 128, 512)]
+        found = [cost.stack_points(Point(cell=cell, **shape)) for shape in shapes]
+        assert found == sorted(found, reverse=True), (name, found)
+        assert found[0] > found[-1] >= 1 or name == "input_size"
+    small, large = (Point(cell=cell, length=n) for n in (2, 5000))
+    assert cost.stack_points(small) == cost.stack_points(large), "a step is a step"
+    double, single = (Point(cell=cell, hidden_size=64, dtype=d) for d in ("float64", "float32"))
+    assert cost.stack_points(double) <= cost.stack_points(single) <= 2 * cost.stack_points(double) + 1
+
+
+def test_a_shard_of_several_stacks_is_planned_by_one_of_them_and_the_rows() -> None:
+    one = dict(length=300, hidden_size=16, batch_size=4)
+    points = [Point(**one, seed=seed) for seed in range(24)]
+    compute(Shard.of(points[:1], DEFAULT_PROBES))
+    apart, whole = (Shard.of(points, DEFAULT_PROBES, stack=stack) for stack in (2, 24))
+    assert apart.memory < whole.memory
+    for shard in (apart, whole):
+        check(shard)
+    assert peak(apart) < peak(whole) / 2
+
+
+@pytest.mark.parametrize("shape", [dict(length=100), dict(length=1, hidden_size=1, batch_size=1)])
+def test_points_of_a_shard_fill_a_worker_and_no_more(shape: dict) -> None:
+    point = Point(**shape)
+    for room in (20 << 20, 50 << 20, 800 << 20):
+        budget = cost.base_memory() + room
+        costs = cost.Costs.within(point, DEFAULT_PROBES, budget)
+        count = costs.most(budget)
+        assert count >= costs.stack >= 1
+        assert not costs.checkpoints
+        assert costs.memory(count) <= budget < costs.memory(count + 1)
+    none = cost.base_memory() + 1
+    assert cost.Costs.within(point, DEFAULT_PROBES, none).most(none) == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from longlag import Study, linspace
-from longlag.service.plan import TARGET, Plan, plan
+from longlag.service.plan import SERVED, TARGET, Plan, plan, target_of
 from longlag.workers import cost
 from longlag.workers.errors import TooLarge
 from longlag.workers.probes import DEFAULT_PROBES, PROBES
@@ -92,6 +92,28 @@ def test_all_workers_finish_together(workers: int) -> None:
         heapq.heappush(ends, heapq.heappop(ends) + shard.seconds)
     assert max(ends) - min(ends) < TARGET / 3
     assert work.elapsed == pytest.approx(max(ends), rel=0.02)
+
+
+@pytest.mark.parametrize("workers", [1, 10, 100, 1_000, 10_000])
+def test_shards_are_longer_where_there_are_more_workers_and_work_for_them(workers: int) -> None:
+    hour, plenty = 3600.0, 1e9 * workers
+    assert target_of(hour / 1000, workers) == TARGET  # little work: as short as it gets
+    assert target_of(plenty, workers) >= max(TARGET, SERVED * workers)  # else workers wait for the driver
+    assert target_of(plenty, workers) == max(TARGET, target_of(plenty, 10 * workers) / 10)
+    some = target_of(100 * hour, workers)
+    assert some == TARGET or 100 * hour / workers / some >= 10  # each has several shards
+
+
+def test_a_plan_for_many_workers_has_fewer_and_longer_shards() -> None:
+    study = Study(
+        "s", length=256, hidden_size=128, batch_size=64, gamma=linspace(0.5, 1, 51), seed=range(100)
+    )
+    few, many = (plan(study.parts(), DEFAULT_PROBES, workers, GIB) for workers in (2, 200))
+    assert few.seconds == pytest.approx(many.seconds)
+    assert few.shards[0].seconds <= TARGET < many.shards[0].seconds
+    assert len(many.shards) < len(few.shards)
+    short = [shard for shard in many.shards if shard.seconds < 0.3 * many.shards[0].seconds]
+    assert 100 < len(short) < 2000, "the last ones are short, for every worker and not many more"
 
 
 def test_many_trivial_points_are_few_files() -> None:

@@ -102,6 +102,38 @@ def test_overdue_only_when_others_come_back() -> None:
     assert schedule.overdue(late) == [work[0].shard_id]
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["next", "done", "lost"]), st.floats(0, 400), st.integers(0, 9))))
+def test_overdue_is_what_a_sum_over_everything_in_flight_says(
+    events: list[tuple[str, float, int]],
+) -> None:
+    """Deadlines kept up to date against the plain rule: all seconds in flight at the submission, added up anew."""
+    schedule = Scheduler(shards(1, 5, 2, 9, 1, 3, 2, 7), window=4)
+    seconds: dict[str, float] = {}
+    flight: dict[str, tuple[float, float]] = {}
+    now = delivered = 0.0
+    for kind, passed, which in events:
+        now += passed
+        if kind == "next":
+            for shard in schedule.next(now):
+                seconds[shard.shard_id] = shard.seconds
+                flight[shard.shard_id] = (now, 0.0)
+                work = sum(seconds[shard_id] for shard_id in flight)
+                flight[shard.shard_id] = (now, now + PATIENCE + SLACK * work)
+        elif flight:
+            shard_id = [*flight][which % len(flight)]
+            del flight[shard_id]
+            if kind == "done":
+                schedule.done(shard_id, now)
+                delivered = now
+            else:
+                schedule.lost(shard_id)
+        assert tuple(flight) == schedule.in_flight
+        for later in (now, now + 100, now + 200, now + 1000):
+            late = [i for i, (sent, deadline) in flight.items() if later > deadline and delivered > sent]
+            assert schedule.overdue(later) == late
+
+
 EVENTS = st.lists(
     st.tuples(st.sampled_from(["done", "lost", "twice", "stale"]), st.integers(0, 9)), max_size=120
 )

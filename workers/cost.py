@@ -1,9 +1,11 @@
 """What a point costs: seconds on one core and bytes beside its neighbours in a stack. Estimates, for planning.
 
-The rates were measured with one BLAS thread; a plan needs them right within a factor of two, no better.
+The rates were measured with one BLAS thread by ``python -m longlag.benchmarks.calibration``, which prints them as
+they stand here; a plan needs them right within a factor of two, no better.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,46 +18,102 @@ from .probes import PROBES
 from .probes.base import NONLINEAR_DOWN, Sizes, Work
 from .tape import SEGMENT, spacing_of
 
-_FLOPS = 2.2e10  # matrix products at the small shapes of a step
-_ELEMENTS = 1.0e8  # elements a second down a bundle and through a block's derivatives
-_NONLINEAR = 6.0  # elements that a nonlinearity counts, forward and backward
-_CALLS = 1.3e-4  # one step's NumPy calls, whatever the stack's size; shared by its points
-_POINT = 5e-5  # drawing, reading off and writing a point
-_BLOCK = (1.2e-5, 1.5e-9)  # drawing a recurrent block and its norm: of each, and times N³
-_SHARED = 16  # points among which a step's calls are shared, in a usual stack
+
+@dataclass(frozen=True)
+class Rates:
+    """What the seconds of a point are made of; ``RATES`` are those of the machine that they were measured on."""
+
+    flops: float
+    """Operations a second in matrix products at the small shapes of a step."""
+    elements: float
+    """Elements a second down a bundle and through a block's derivatives."""
+    nonlinear: float
+    """Elements that a nonlinearity counts, forward and backward."""
+    step: float
+    """Seconds of one step's NumPy calls, whatever the stack's size; shared by its points."""
+    block: float
+    """And of those of every net-input block and state component."""
+    point: float
+    """Seconds of drawing, reading off and writing a point."""
+    drawn: float
+    """Seconds of drawing a recurrent block and its norm, N³ times this."""
+    numbers: float
+    """Random numbers a second."""
+    factorisation: float
+    """Seconds of a QR or of singular values, S² times this."""
+    single: float
+    """What float32 takes of the products and elements of float64."""
+
+
+RATES = Rates(
+    flops=2.2e10,
+    elements=1.0e8,
+    nonlinear=6.0,
+    step=6e-5,
+    block=3e-5,
+    point=5e-5,
+    drawn=1.5e-9,
+    numbers=1e8,
+    factorisation=5e-8,
+    single=0.6,
+)
+_DRAWN = 1.2e-5  # seconds of a recurrent block, whatever its size
+_FACTORISATION = 8e-6  # seconds of a factorisation, whatever its size
+_CACHE = 1 << 20  # bytes of a step: best between half and twice that where a core has 512 KiB; many have more
+_POINTS = (8, 128)  # points of a stack: fewer do not share a step's calls well, more gain nothing
 _POINT_BYTES = 1 << 14  # interpreter's objects and small arrays of a point
+_ROW_BYTES = 1 << 12  # interpreter's objects of a point that is measured or waits for it, and a row's numbers
+_COPIES = 3  # of a row: as measured, in its place among the shard's, in the file
 STACK = 1 << 20
 """Bytes of a stack whatever its points: interpreter's objects and small arrays; part of ``base_memory``."""
 _BASE = 250 * 2**20
 
 
-def seconds(point: Point, probes: Iterable[str]) -> float:
-    """Estimated seconds of one point in a well-filled stack, on one core."""
+def seconds(point: Point, probes: Iterable[str], rates: Rates = RATES) -> float:
+    """Estimated seconds of one point in a stack of ``stack_points``, on one core."""
     s = sizes(point)
     rows = (s.R + 1) / 2 + (1 if s.R > 1 else 0)
     flops = s.T * s.B * (2.0 * s.N * s.N * s.recurrent * (2 + rows) + 4.0 * s.N * s.M * s.G)
-    elements = s.down(rows, s.B).elements + s.T * s.B * s.N * s.nonlinear * (_NONLINEAR - NONLINEAR_DOWN)
-    drawn = s.recurrent * (_BLOCK[0] + _BLOCK[1] * s.N**3)
+    nonlinear = rates.nonlinear - NONLINEAR_DOWN
+    elements = s.down(rows, s.B).elements + s.T * s.B * s.N * s.nonlinear * nonlinear
+    weights = s.N * (s.G * s.M + s.recurrent * s.N)
+    drawn = s.recurrent * (_DRAWN + rates.drawn * s.N**3) + (weights + s.T * s.B * s.M) / rates.numbers
     works = [Work(flops, elements, s.T), *(PROBES[name].cost(s) for name in probes)]
-    return _POINT + drawn + sum(_seconds(work, s) for work in works) + _calibration_seconds(point)
+    shared, type_ = stack_points(point), rates.single if point.dtype == "float32" else 1.0
+    swept = sum(_seconds(work, s, shared, type_, rates) for work in works)
+    return rates.point + drawn + swept + _calibration_seconds(point, rates)
 
 
-def _calibration_seconds(point: Point) -> float:
+def _calibration_seconds(point: Point, rates: Rates) -> float:
     if point.gamma_kind != "realised":
         return 0.0
     s = sizes(trial(point))
     forward, down = s.down(1, 1), s.down(ROWS, 1)
-    return EVALUATIONS * (_POINT + _seconds(forward, s) + _seconds(down, s))
-
-
-def _seconds(work: Work, s: Sizes) -> float:
-    factorisation = 8e-6 + 5e-8 * s.S**2  # QR or singular values, by LAPACK
-    return (
-        work.flops / _FLOPS
-        + work.elements / _ELEMENTS
-        + work.steps * _CALLS / _SHARED
-        + work.factorisations * factorisation
+    shared = stack_points(point)
+    return EVALUATIONS * (
+        rates.point + _seconds(forward, s, shared, 1.0, rates) + _seconds(down, s, shared, 1.0, rates)
     )
+
+
+def _seconds(work: Work, s: Sizes, shared: int, type_: float, rates: Rates) -> float:
+    return (
+        type_ * (work.flops / rates.flops + work.elements / rates.elements)
+        + work.steps * (rates.step + rates.block * (s.G + s.components)) / shared
+        + work.factorisations * (_FACTORISATION + rates.factorisation * s.S**2)
+    )
+
+
+def stack_points(point: Point) -> int:
+    """How many points of this shape a stack should have: one step's weights, net inputs, states and derivatives of
+    all of them stay in a core's second-level cache, and there are enough to share the step's NumPy calls.
+
+    A function of the shape alone. It moves seconds and bytes, and no number: a point's do not depend on its stack.
+    """
+    s = sizes(point)
+    weights = s.N * (s.recurrent * s.N + s.G * s.M)
+    elements = weights + 2 * s.B * s.N * (s.G + s.components) + s.B * s.M
+    few, many = _POINTS
+    return max(few, min(many, _CACHE // (np.dtype(point.dtype).itemsize * elements)))
 
 
 def memory(point: Point, probes: Iterable[str], checkpoints: bool = False) -> int:
@@ -121,6 +179,61 @@ def fitting(point: Point, probes: Iterable[str], budget: int) -> tuple[int, bool
     if whole <= budget:
         return whole, False
     return memory(point, probes, checkpoints=True), True
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What points of one shape cost in a shard, worked out once for all shards of the shape.
+
+    ``seconds`` of each point; bytes of each ``together`` in its stack, while it is ``waiting`` before and behind
+    its turn, and while the file is ``written``; at most ``stack`` points are computed together.
+    """
+
+    seconds: float
+    together: int
+    waiting: int
+    written: int
+    stack: int
+    checkpoints: bool
+
+    @classmethod
+    def of(
+        cls, point: Point, probes: Iterable[str], checkpoints: bool = False, stack: int | None = None
+    ) -> "Costs":
+        """Of points like this one; without ``stack`` as many together as ``stack_points`` says."""
+        probes, s = tuple(probes), sizes(point)
+        lists = [PROBES[name] for name in probes if any("list" in c.type for c in PROBES[name].columns)]
+        works = [probe.cost(s) for probe in lists]
+        row = sum(work.kept or work.bytes for work in works)  # no probe returns more than it has in hand
+        return cls(
+            seconds(point, probes),
+            memory(point, probes, checkpoints),
+            int(_ROW_BYTES + row),
+            int(_ROW_BYTES + _COPIES * row),
+            stack or stack_points(point),
+            checkpoints,
+        )
+
+    @classmethod
+    def within(cls, point: Point, probes: Iterable[str], budget: int) -> "Costs":
+        """Of stacks that stay within so many bytes of a worker, with checkpoints where they must."""
+        probes, room = tuple(probes), budget - base_memory()
+        each, checkpoints = fitting(point, probes, room)
+        return cls.of(point, probes, checkpoints, max(1, min(stack_points(point), room // each)))
+
+    def memory(self, count: int) -> int:
+        """Bytes of a worker at its peak with so many points: the last stack beside the finished rows of the others,
+        or all rows and their file."""
+        together = min(count, self.stack)
+        computed = together * self.together + (count - together) * self.waiting
+        return base_memory() + max(computed, count * self.written)
+
+    def most(self, budget: int) -> int:
+        """Points of a shard at most, to stay within so many bytes of a worker; 0 where one point does not."""
+        room = budget - base_memory()
+        if room < self.stack * self.together:
+            return max(0, min(room // self.together, room // self.written))
+        return min(self.stack + (room - self.stack * self.together) // self.waiting, room // self.written)
 
 
 def base_memory() -> int:

@@ -119,7 +119,7 @@ def allowance(memory: int | None) -> int:
 
 def _stacks(tasks: Sequence[Task], probes: Sequence[str], budget: int) -> list[tuple[list[int], bool]]:
     """Indices of tasks grouped by shape and by the optional arrays that they have, cut so that a stack stays
-    within so many bytes; and whether its tape needs checkpoints for that."""
+    within so many bytes and a step in the processor's cache; and whether its tape needs checkpoints for that."""
     groups: dict[Any, list[int]] = {}
     for i, task in enumerate(tasks):
         required = make_cell(task.point).shapes(1, 1, 1)
@@ -131,7 +131,7 @@ def _stacks(tasks: Sequence[Task], probes: Sequence[str], budget: int) -> list[t
         each, checkpoints = cost.fitting(first, probes, min(budget, _STACK_BYTES))
         if each > budget:
             raise TooLarge(_too_large(first, each, budget))
-        fit = max(1, min(budget, _STACK_BYTES) // each)
+        fit = max(1, min(min(budget, _STACK_BYTES) // each, cost.stack_points(first)))
         stacks += [(members[i : i + fit], checkpoints) for i in range(0, len(members), fit)]
     return stacks
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,12 @@ from . import cost, records
 from .kernel import Part, Task, run
 from .many import Points
 from .points import KERNEL_VERSION, Point
+from .room import Room
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Points computed together, one file. ``seconds`` and ``memory`` (bytes) are estimates."""
+    """Points of one shape whose rows are one file. ``seconds`` and ``memory`` (bytes) are estimates."""
 
     shard_id: str
     points: Points
@@ -30,18 +32,37 @@ class Shard:
     memory: int
     checkpoints: bool = False
     """Whether the tape is made again by parts, to stay within the memory of a worker."""
+    stack: int = 1
+    """Points that are computed together at most."""
 
     @classmethod
-    def of(cls, points: Sequence[Point], probes: Sequence[str], checkpoints: bool = False) -> Shard:
-        """A shard of these points, which have one shape; its name is the hash of what it holds."""
+    def of(
+        cls,
+        points: Sequence[Point],
+        probes: Sequence[str],
+        checkpoints: bool = False,
+        stack: int | None = None,
+        costs: cost.Costs | None = None,
+    ) -> Shard:
+        """A shard of these points, which have one shape; its name is the hash of what it holds.
+
+        ``stack``: points that are computed together, without it ``cost.stack_points``; or ``costs`` of this shape,
+        where they are known.
+        """
         points = Points.of(points)
         text = "\n".join([f"{KERNEL_VERSION} {','.join(probes)}", *points.ids()])
         name = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        seconds, memory = (
-            len(points) * cost.seconds(points[0], probes),
-            len(points) * cost.memory(points[0], probes, checkpoints),
+        each = costs or cost.Costs.of(points[0], probes, checkpoints, stack)
+        count = len(points)
+        return cls(
+            name,
+            points,
+            tuple(probes),
+            count * each.seconds,
+            each.memory(count),
+            each.checkpoints,
+            min(count, each.stack),
         )
-        return cls(name, points, tuple(probes), seconds, cost.base_memory() + memory, checkpoints)
 
     @property
     def file(self) -> str:
@@ -101,17 +122,27 @@ def run_shard(shard: Shard, store: str) -> Receipt:
     return Receipt(file=shard.file, rows=len(ids), size=size, sha256=sha256, **receipt)
 
 
+def stacks(count: int, most: int) -> list[range]:
+    """So many places in as few parts of at most ``most`` as there can be, as equal as may be."""
+    parts = -(-count // most)
+    edges = [count * i // parts for i in range(parts + 1)]
+    return [range(a, b) for a, b in pairwise(edges)]
+
+
 def compute(shard: Shard) -> tuple[list[Part], dict[int, str]]:
-    """Measures of the shard's points by their places in it, and messages of those that raised; a stack that raises
-    is halved to find them."""
+    """Measures of the shard's points by their places in it, and messages of those that raised.
+
+    The points are computed in stacks as equal as may be; one that raises is halved to find those.
+    """
     tasks = [Task(point) for point in shard.points]
     parts: list[Part] = []
     errors: dict[int, str] = {}
-    pending = [range(len(tasks))]
+    room = Room()  # what one stack has left serves the next
+    pending = stacks(len(tasks), shard.stack)[::-1]
     while pending:
         places = pending.pop()
         try:
-            measured = run([tasks[p] for p in places], shard.probes, shard.checkpoints)
+            measured = run([tasks[p] for p in places], shard.probes, shard.checkpoints, room)
         except Exception as problem:  # any exception of one point must not take its neighbours along
             if len(places) > 1:
                 half = len(places) // 2
