@@ -4,13 +4,13 @@ A mutation names checks that must fail and others, of what it leaves alone, that
 turn every check of the scorecard red.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from longlag.workers import activations, checks, losses, scale, tasks, theory, weights
+from longlag.workers import activations, checks, losses, scale, stack, tasks, theory, weights
 from longlag.workers.cells import diagonal, gru, linear, lstm, mingru, simple
 from longlag.workers.cells.base import Weights
 from longlag.workers.checks import chance, gates, gradients, kept, lyapunov, mean_field, range, spectra
@@ -61,16 +61,26 @@ def transposed_pull(monkeypatch: pytest.MonkeyPatch) -> None:
     """U where the adjoint needs Uᵀ."""
     original = Weights.pull
 
-    def pull(self: Weights, delta: Any, gates: slice = slice(None)) -> Any:
+    def pull(self: Weights, delta: Any, out: Any, gates: slice = slice(None)) -> None:
         assert self.U is not None
-        return original(replace(self, U=self.U.swapaxes(-1, -2)), delta, gates)
+        original(replace(self, U=self.U.swapaxes(-1, -2)), delta, out, gates)
 
     monkeypatch.setattr(Weights, "pull", pull)
 
 
+def pull_scaled(factor: float) -> Patch:
+    """Uᵀδ times a factor, where it is written."""
+
+    def change(_: None, weights: Weights, delta: Any, out: Any, *__: Any) -> None:
+        out *= factor
+
+    return after(Weights, "pull", change)
+
+
 def swapped_gates(result: Any, *_: Any) -> Any:
     """Error terms of the input and the forget gate change places."""
-    return result._replace(delta=result.delta[[1, 0, 2, 3]])
+    result.delta[:2] = result.delta[[1, 0]]
+    return result
 
 
 def changed_step(cell: type, change: Callable[[Any], None]) -> Patch:
@@ -108,7 +118,7 @@ def undifferentiated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         simple.Simple,
         "step_adjoint",
-        lambda self, w, local, rows: original(self, w, (np.ones_like(local[0]), None), rows),
+        lambda self, w, local, *rows: original(self, w, (np.ones_like(local[0]), None), *rows),
     )
 
 
@@ -187,7 +197,7 @@ MUTATIONS: dict[str, Mutation] = {
         [terms.diagonal_weights, terms.residual_at_rest, terms.logistic_unit],
     ),
     "Uᵀδ is larger by 1e−12": Mutation(
-        scaled(Weights, "pull", 1 + 1e-12),
+        pull_scaled(1 + 1e-12),
         [
             terms.orthogonal,
             terms.loop_is_constant,
@@ -300,7 +310,7 @@ MUTATIONS: dict[str, Mutation] = {
         [spectra.gaussian_growth, gates.block_jacobians],
     ),
     "Uᵀδ is larger by a fifth": Mutation(
-        scaled(Weights, "pull", 1.2),
+        pull_scaled(1.2),
         [
             spectra.gaussian_growth,
             spectra.leaky_ring,
@@ -331,7 +341,7 @@ MUTATIONS: dict[str, Mutation] = {
         [gradients.truncated, gradients.all_pairs_probe],
     ),
     "ratios over all pairs are larger by 1e−9": Mutation(
-        scaled(pairs, "ratios", 1 + 1e-9),
+        after(pairs, "_mean_and_spread", lambda found, *_: (found[0] * (1 + 1e-9), found[1])),
         [gradients.all_pairs_probe],
         [terms.nominal_bound, gradients.truncation_probe],
     ),
@@ -417,6 +427,14 @@ MUTATIONS: dict[str, Mutation] = {
         labels("long_lag_sequences", lambda y: np.minimum(y, y.max() - 1)), [chance.long_lag], [chance.copy]
     ),
 }
+
+
+@pytest.fixture(autouse=True)
+def cells_made_anew() -> Iterator[None]:
+    """A cell is made once and has its activation from the table of that moment."""
+    stack._cell.cache_clear()
+    yield
+    stack._cell.cache_clear()
 
 
 def is_red(find: Callable[[], Any]) -> bool:

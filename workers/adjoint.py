@@ -160,7 +160,11 @@ class _Sweep:
             if after.exponent is bundle.exponent and all(one.safe(first, bundle) for one in norms):
                 self.room.give(bundle.value)
                 return after
-        return self._walk(bundle, first, steps, norms, terms, careful=True)
+            self.room.give(after.value)
+        start = bundle.value
+        after = self._walk(bundle, first, steps, norms, terms, careful=True)
+        self.room.give(start)
+        return after
 
     def _join(
         self, joined: dict[int, Joining], first: int, steps: Steps, norms: list[Norms], terms: Terms | None
@@ -218,10 +222,14 @@ class _Sweep:
         young: Bundle | None = None
         for step in steps:
             if step[1] in joined:
-                bare = joined[step[1]].bare
-                young = bare if young is None else young.joined(bare)
+                bare, alone = joined[step[1]].bare, young
+                young = bare if alone is None else alone.joined(bare)
+                if alone is not None:
+                    self.room.give(alone.value)
             if young is not None:
+                above = young.value
                 young = self._walk(young, first, [step], norms, terms, careful=True)
+                self.room.give(above)
         assert young is not None
         return young
 

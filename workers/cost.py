@@ -130,7 +130,7 @@ def memory(point: Point, probes: Iterable[str], checkpoints: bool = False) -> in
     tape = _tape(s, cell, checkpoints)
     held = 8 * weights + s.M * columns + word * (2 * weights + 2 * s.T * s.B * s.M + tape)
     held += s.R * s.B * (word * (2 * s.N + 4 * s.K) + 24) + 2 * s.R * columns + sum(w.kept for w in works)
-    drawing = 8 * 6 * s.N * s.N + 2 * s.K * columns - word * tape
+    drawing = 8 * 6 * s.N * s.N + 2 * s.K * columns  # the tape of the stack before is still lent
     passing = max(drawing, word * _forward(s), word * _backward(s, cell) + 48 * _stretch(s) * s.R * s.B)
     passing = max([passing + 3 * word * weights, *(w.bytes for w in works)])
     return max(int(_POINT_BYTES + held + passing), _calibration_memory(point))
