@@ -52,10 +52,10 @@ def design(quick: bool = False) -> list[Shape]:
     """Cells × (B, N, T) × loss times × types, and the probes that are asked for most."""
     sizes = [
         (1, 16, 256),
-        (1, 64, 512),
+        (1, 64, 256),
         (16, 16, 128),
         (16, 64, 64),
-        (8, 32, 1000),
+        (8, 32, 200),
         (32, 128, 48),
         (16, 256, 16),
     ]
@@ -95,10 +95,10 @@ def measure(shapes: Sequence[Shape], rounds: int = 3) -> list[Measured]:
 
 
 def _shard(shape: Shape, again: int) -> Shard:
-    """Whole stacks, or a part of one where a point takes long."""
+    """Whole stacks: in a part of one a step's calls would be shared by fewer points than in a study."""
     point, stack = shape.point, cost.stack_points(shape.point)
-    count = _SECONDS / cost.seconds(point, shape.probes)
-    count = min(2000, max(2, stack * round(count / stack) if count > stack else math.ceil(count)))
+    stacks = _SECONDS / stack / cost.seconds(point, shape.probes)
+    count = stack * min(8, max(1, round(stacks)))
     return Shard.of([point.replace(seed=10_000 * again + seed) for seed in range(count)], shape.probes)
 
 

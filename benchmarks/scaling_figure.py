@@ -39,7 +39,7 @@ def draw(rows: Sequence[Result], path: Path) -> None:
     figure = Figure(figsize=(13.5, 5.2), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     own = [r for r in rows if r.details["target"] is None]
-    sqlite = [r for r in rows if r.details["index"] == "SQLite"]
+    sqlite = [r for r in rows if r.details["world"] == "SQLite"]
     hours = own[0].details["core hours"]
     figure.suptitle(
         f"A study of {own[0].details['points']:,} points "
@@ -49,7 +49,7 @@ def draw(rows: Sequence[Result], path: Path) -> None:
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
     _efficiency(left, sqlite)
     _makespan(middle, own)
-    _losses(right, [r for r in own if r.details["index"] == "SQLite"])
+    _losses(right, [r for r in own if r.details["world"] == "SQLite"])
     figure.savefig(path, dpi=150)
 
 
@@ -93,11 +93,11 @@ def _bottlenecks(axes: Any, some: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _makespan(axes: Any, rows: Sequence[Result]) -> None:
-    first = [r for r in rows if r.details["index"] == "SQLite"]
+    first = [r for r in rows if r.details["world"] == "SQLite"]
     x = [r.details["workers"] for r in first]
     axes.plot(x, [r.limit for r in first], color=GREY, linewidth=1.2, linestyle=(0, (4, 3)), label="ideal")
     for index, colour in (("SQLite", OWN), ("PostgreSQL", "#7fb8d1")):
-        some = [r for r in rows if r.details["index"] == index]
+        some = [r for r in rows if r.details["world"] == index]
         if some:
             axes.plot(
                 [r.details["workers"] for r in some], [r.ours for r in some], "o-", color=colour, linewidth=2,

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -38,11 +38,12 @@ from ..workers.probes import DEFAULT_PROBES
 from ..workers.task import Receipt, Shard, run_shard
 from .simulation import Served
 
-ROWS = ((1, 60), (16, 60), (256, 20), (2048, 4))
-"""Rows of a shard, and how many such shards are committed."""
+ROWS = ((1, 60), (16, 60), (256, 20), (2048, 6))
+"""Rows of a shard, and how many such shards are committed; medians are taken."""
 _FLIGHT = (100, 2000)
 """Shards in flight when the driver asks what has come back."""
-_SENT = 1000
+_SENT = 500
+_ROUNDS = 3
 
 
 def points(count: int) -> Points:
@@ -77,15 +78,16 @@ def dispatch(sent: int = _SENT, flight: Sequence[int] = _FLIGHT) -> dict[str, fl
         shards = [Shard.of(every[50 * i : 50 * i + 50], DEFAULT_PROBES) for i in range(sent)]
         with RayExecutor(settings, handed_back) as executor:
             _through(executor, shards[: sent // 5])  # its workers start
-            began = time.perf_counter()
-            _through(executor, shards)
-            rate = sent / (time.perf_counter() - began)
-        several = [_asked(settings, shards, n) for n in flight if n <= sent * 2]
-    asked = (several[-1] - several[0]) / (flight[len(several) - 1] - flight[0])
+            some = [shards[i : i + sent // 10] for i in range(0, sent, sent // 10)]
+            rate = sent // 10 / float(np.median([_through(executor, part) for part in some]))
+        several = [_asked(settings, shards, n) for n in flight]
+    asked = (several[-1] - several[0]) / (flight[-1] - flight[0])
     return {"rate": rate, "asked": max(asked, 0.0)}
 
 
-def _through(executor: RayExecutor, shards: Sequence[Shard]) -> None:
+def _through(executor: RayExecutor, shards: Sequence[Shard]) -> float:
+    """Seconds until all of them are back."""
+    began = time.perf_counter()
     left = list(reversed(shards))
     flying = 0
     while left or flying:
@@ -93,6 +95,7 @@ def _through(executor: RayExecutor, shards: Sequence[Shard]) -> None:
             executor.submit(left.pop())
             flying += 1
         flying -= len(executor.wait(1.0))
+    return time.perf_counter() - began
 
 
 def _asked(settings: Settings, shards: Sequence[Shard], flight: int) -> float:
@@ -109,14 +112,21 @@ def _asked(settings: Settings, shards: Sequence[Shard], flight: int) -> float:
 
 
 class Ready:
-    """An executor that has every outcome already, and gives them one by one."""
+    """An executor that has every outcome already, gives them one by one, and notes when it is asked."""
 
     slots = 1
     window = 64
 
-    def __init__(self, outcomes: Sequence[Outcome]) -> None:
+    def __init__(self, outcomes: Sequence[Outcome], clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._known = {outcome.shard_id: outcome for outcome in outcomes}
         self._sent: list[Outcome] = []
+        self._asked: list[float] = []
+
+    @property
+    def between(self) -> float:
+        """Seconds from one outcome to the next question: the median."""
+        return float(np.median(np.diff(self._asked)))
 
     def start(self) -> None:
         """Nothing to start."""
@@ -127,6 +137,7 @@ class Ready:
 
     def wait(self, timeout: float) -> list[Outcome]:
         """One outcome."""
+        self._asked.append(self._clock())
         return [self._sent.pop(0)] if self._sent else []
 
     def cancel(self, shard_id: str) -> None:
@@ -156,6 +167,8 @@ def commits(url: str, folder: Path, sizes: Sequence[tuple[int, int]] = ROWS) -> 
     try:
         revision = index.add_revision(study)
         job, _ = Jobs(index).create(study.name, revision.id, study.size)
+        # SQLite works in this process and waits for nothing: of the processor, other people's work does not count
+        clock = time.process_time if url.startswith("sqlite") else time.perf_counter
         taken, first = [], 0
         with Lease(Jobs(index), job.id) as lease:
             for rows, count in sizes:
@@ -165,11 +178,9 @@ def commits(url: str, folder: Path, sizes: Sequence[tuple[int, int]] = ROWS) -> 
                 )
                 first += rows * count
                 outcomes = [Outcome(one.shard_id, run_shard(one, str(store.root))) for one in shards]
-                work = Plan(shards, study.size, 0, 1)
-                tally = driver.Tally(work, {}, lease, None)
-                began = time.perf_counter()
-                driver._travel(work, Ready(outcomes), index, store, tally)
-                taken.append((time.perf_counter() - began) / count)
+                work, ready = Plan(shards, study.size, 0, 1), Ready(outcomes, clock)
+                driver._travel(work, ready, index, store, driver.Tally(work, {}, lease, None))
+                taken.append(ready.between)
     finally:
         index.close()
     return line([rows for rows, _ in sizes], taken)
@@ -217,17 +228,33 @@ def databases() -> Iterator[dict[str, str]]:
 
 
 def measured(quick: bool = False) -> tuple[dict[str, Served], dict[str, float]]:
-    """What the driver takes, by database; and rates and seconds as they were measured."""
-    sent = dispatch(100, (20, 100)) if quick else dispatch()
-    found = {"shards a second through Ray": sent["rate"], "asking, s a shard in flight": sent["asked"]}
+    """What the driver takes, by database; and rates and seconds as they were measured.
+
+    Of a few rounds the one with the cheapest receipts: on a machine that others share the rest is theirs.
+    """
+    several = [dispatch(100, (20, 100)) if quick else dispatch() for _ in range(1 if quick else _ROUNDS)]
+    sent = max(several, key=lambda one: one["rate"])
+    found = {
+        "shards a second through Ray": sent["rate"],
+        "shards a second through Ray, slowest round": min(one["rate"] for one in several),
+        "asking, s a shard in flight": sent["asked"],
+    }
     served = {}
-    sizes = tuple((rows, max(2, count // 10)) for rows, count in ROWS[:3]) if quick else ROWS
-    with databases() as urls:
-        for name, url in urls.items():
-            with tempfile.TemporaryDirectory(prefix="longlag-served-") as folder:
-                receipt, row = commits(url, Path(folder), sizes)
-            found |= {f"{name}, s a receipt": receipt, f"{name}, s a row": row}
-            served[name] = Served(1 / sent["rate"], sent["asked"], receipt, row, _LATENCY)
+    sizes = tuple((rows, max(3, count // 10)) for rows, count in ROWS[:3]) if quick else ROWS
+    rounds: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(1 if quick else _ROUNDS):
+        with databases() as urls:
+            for name, url in urls.items():
+                with tempfile.TemporaryDirectory(prefix="longlag-served-") as folder:
+                    rounds.setdefault(name, []).append(commits(url, Path(folder), sizes))
+    for name, taken in rounds.items():
+        receipt, row = min(taken)
+        served[name] = Served(1 / sent["rate"], sent["asked"], receipt, row, _LATENCY)
+        found |= {
+            f"{name}, s a receipt": receipt,
+            f"{name}, s a receipt, slowest round": max(taken)[0],
+            f"{name}, s a row": row,
+        }
     found["imports of a worker, s"] = start_up()
     return served, found
 

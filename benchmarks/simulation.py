@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -235,8 +236,8 @@ class _Cluster:
         luck, one = self._luck, shard.points[0]
         if luck.shapes:
             key = (one.shape, shard.probes)
-            if key not in self._ratios:
-                random = np.random.default_rng((luck.seed, 1, len(self._ratios)))
+            if key not in self._ratios:  # of the shape alone: the same in every plan
+                random = np.random.default_rng((luck.seed, 1, zlib.crc32(repr(key).encode())))
                 self._ratios[key] = math.exp(luck.shapes * random.standard_normal())
             ratio = self._ratios[key]
         else:

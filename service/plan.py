@@ -24,7 +24,7 @@ from ..workers.task import Shard
 
 TARGET = 1.5
 """Seconds of work in a shard at least, where memory allows and a point is not longer."""
-SERVED = 5e-3
+SERVED = 1e-2
 """Seconds that the driver is busy with a shard, whatever its rows: sends it, takes its receipt, commits."""
 _EACH = 16
 """Shards of a worker, where the driver can serve so many."""
@@ -103,10 +103,12 @@ def plan(
 def target_of(seconds: float, workers: int) -> float:
     """Seconds of a shard, for so many seconds of work on so many workers.
 
-    The driver serves one shard at a time. While it has served every worker once each should still be computing, and
-    at the end too, where shards are ``_FINE`` times shorter. But not so long that workers have only a few.
+    The driver serves one shard at a time. While it serves every worker once each should still be computing, also
+    at the end, where shards are ``_FINE`` times shorter. No longer than that; and a worker should have ``_EACH``.
+    Where there is too little work for both, t + SERVED · seconds / t is least: one shard, and serving all of them.
     """
-    return max(TARGET, min(_FINE * SERVED * workers, seconds / workers / _EACH))
+    fed = _FINE * SERVED * workers
+    return max(TARGET, min(fed, max(seconds / workers / _EACH, math.sqrt(SERVED * seconds))))
 
 
 _Groups = dict[tuple[Any, tuple[str, ...]], list[Points]]

@@ -46,16 +46,16 @@ class Rates:
 
 
 RATES = Rates(
-    flops=2.2e10,
-    elements=1.0e8,
-    nonlinear=6.0,
-    step=6e-5,
-    block=3e-5,
-    point=5e-5,
-    drawn=1.5e-9,
-    numbers=1e8,
-    factorisation=5e-8,
-    single=0.6,
+    flops=3.9e10,
+    elements=1e8,
+    nonlinear=2.9,
+    step=5.4e-5,
+    block=1.7e-5,
+    point=9.8e-5,
+    drawn=3.6e-10,
+    numbers=1.3e7,
+    factorisation=2.7e-8,
+    single=0.63,
 )
 _DRAWN = 1.2e-5  # seconds of a recurrent block, whatever its size
 _FACTORISATION = 8e-6  # seconds of a factorisation, whatever its size
