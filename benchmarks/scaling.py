@@ -30,8 +30,8 @@ LUCK = Luck(shapes=0.25, runs=0.15, start_up=3.0)
 """Spreads as ``calibration`` finds them, rounded up; the start-up, three times the imports, is assumed."""
 HARD = replace(LUCK, stragglers=1e-3, slower=4.0, deaths=1e-4)
 """One shard in a thousand takes four times as long, one worker in ten thousand shards dies; assumed."""
-DRAWS = 5
-"""Of luck; a row is the run of median efficiency."""
+DRAWS = 3
+"""Of luck, where it matters (beyond 100 workers); a row is the run of median efficiency."""
 MEMORY = 1 << 30
 _EFFICIENCY = 0.95
 
@@ -96,12 +96,12 @@ def cases(run: Run, study: Study, served: Mapping[str, Served]) -> Iterator[Case
                     found = sorted(
                         (
                             simulate(work.shards, workers, costs, replace(luck, seed=seed), planning)
-                            for seed in range(DRAWS)
+                            for seed in range(DRAWS if workers > 100 else 1)
                         ),
                         key=lambda one: one.efficiency,
                     )
                     draws = tuple(one.efficiency for one in found)
-                    yield Case(workers, target, world, work, found[DRAWS // 2], draws)
+                    yield Case(workers, target, world, work, found[len(found) // 2], draws)
 
 
 def scaling(run: Run) -> Iterator[Result]:

@@ -13,7 +13,6 @@ import math
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -44,7 +43,8 @@ class Luck:
     """How true seconds differ from estimates. Ratios are log-normal; ``deaths`` and ``stragglers`` are shares."""
 
     shapes: float = 0.0
-    """Standard deviation of ln(true / estimated) from shape to shape: every shard of a shape is wrong alike."""
+    """Standard deviation of ln(true / estimated) from shape to shape: shards of equal estimates a point are wrong
+    alike."""
     runs: float = 0.0
     """And from one shard of a shape to the next."""
     start_up: float = 0.0
@@ -188,7 +188,7 @@ class _Cluster:
         self._back: list[tuple[float, int, str, float, bool]] = []
         self._sent = 0
         self._random = np.random.default_rng((luck.seed, 0))
-        self._ratios: dict[Any, float] = {}
+        self._ratios: dict[str, float] = {}
 
     @property
     def in_flight(self) -> int:
@@ -203,7 +203,8 @@ class _Cluster:
         if fresh:
             self._found.started += self._luck.start_up
             start += self._luck.start_up
-        seconds, lost = self._seconds(shard), self._random.random() < self._luck.deaths
+        deaths = self._luck.deaths
+        seconds, lost = self._seconds(shard), bool(deaths) and self._random.random() < deaths
         if lost:
             seconds *= self._random.random()
         heapq.heappush(self.free, (start + seconds, lost))
@@ -233,15 +234,13 @@ class _Cluster:
 
     def _seconds(self, shard: Shard) -> float:
         """The true seconds of this attempt."""
-        luck, one = self._luck, shard.points[0]
+        luck, ratio = self._luck, 1.0
         if luck.shapes:
-            key = (one.shape, shard.probes)
-            if key not in self._ratios:  # of the shape alone: the same in every plan
-                random = np.random.default_rng((luck.seed, 1, zlib.crc32(repr(key).encode())))
+            key = f"{shard.seconds / len(shard.points):.9g}"  # of the shape alone: the same in every plan
+            if key not in self._ratios:
+                random = np.random.default_rng((luck.seed, 1, zlib.crc32(key.encode())))
                 self._ratios[key] = math.exp(luck.shapes * random.standard_normal())
             ratio = self._ratios[key]
-        else:
-            ratio = 1.0
         if luck.runs:
             ratio *= math.exp(luck.runs * self._random.standard_normal())
         if luck.stragglers and self._random.random() < luck.stragglers:

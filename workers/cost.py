@@ -216,10 +216,11 @@ class Costs:
 
     @classmethod
     def within(cls, point: Point, probes: Iterable[str], budget: int) -> "Costs":
-        """Of stacks that stay within so many bytes of a worker, with checkpoints where they must."""
+        """Of stacks that stay within so many bytes of a worker, with checkpoints where they must, and that leave an
+        eighth of them to the rows of the shard's other points."""
         probes, room = tuple(probes), budget - base_memory()
         each, checkpoints = fitting(point, probes, room)
-        return cls.of(point, probes, checkpoints, max(1, min(stack_points(point), room // each)))
+        return cls.of(point, probes, checkpoints, max(1, min(stack_points(point), room * 7 // 8 // each)))
 
     def memory(self, count: int) -> int:
         """Bytes of a worker at its peak with so many points: the last stack beside the finished rows of the others,
