@@ -19,7 +19,7 @@ TURNED = {
 """The biases that γ turns, at 200 units."""
 
 
-def normal_with(values, deviation):
+def assert_normal(values, deviation):
     """Mean, spread and the share beyond one deviation are those of N(0, deviation²), to four standard errors."""
     n = values.size
     assert abs(values.mean()) <= 4 * deviation / np.sqrt(n)
@@ -31,29 +31,29 @@ def normal_with(values, deviation):
 def test_weights_read_out_biases_and_targets(cell):
     t = trace(Point(cell=cell, **LARGE))
     p = t.parameters
-    normal_with(p["W"], 1 / np.sqrt(50))
-    normal_with(p["V"], 1 / np.sqrt(200))
+    assert_normal(p["W"], 1 / np.sqrt(50))
+    assert_normal(p["V"], 1 / np.sqrt(200))
     assert not p["d"].any()
     assert not t.states[0].any()
-    normal_with(t.targets, 1.0)
+    assert_normal(t.targets, 1.0)
     if "b" in p:
         turned = TURNED.get(cell, slice(0))
         assert not np.delete(p["b"], np.r_[turned]).any()
         assert len(set(p["b"][turned])) == (cell in TURNED)
     if "p" in p:
-        normal_with(p["p"], 0.1)
+        assert_normal(p["p"], 0.1)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "uniform", "impulse", "zero"])
 def test_inputs(name):
     x = trace(Point(**LARGE, input=name, input_scale=0.7)).inputs
     if name == "gaussian":
-        normal_with(x, 0.7)
+        assert_normal(x, 0.7)
     if name == "uniform":
         assert np.abs(x).max() <= 0.7 * np.sqrt(3)
         assert x.std() == pytest.approx(0.7, rel=0.02)
     if name == "impulse":
-        normal_with(x[0], 0.7)
+        assert_normal(x[0], 0.7)
     assert x[1:].any() == (name in ("gaussian", "uniform"))
     assert x[0].any() == (name != "zero")
 
@@ -70,7 +70,7 @@ def test_the_gaussian_ensemble():
     U = trace(Point(weights="gaussian", gamma_kind="gain", gamma=1.3, hidden_size=200, length=1)).parameters[
         "U"
     ]
-    normal_with(U, 1.3 / np.sqrt(200))
+    assert_normal(U, 1.3 / np.sqrt(200))
 
 
 def test_the_orthogonal_ensemble_is_uniform():

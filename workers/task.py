@@ -144,6 +144,7 @@ def compute(shard: Shard) -> tuple[list[Part], dict[int, str]]:
         try:
             measured = run([tasks[p] for p in places], shard.probes, shard.checkpoints, room)
         except Exception as problem:  # any exception of one point must not take its neighbours along
+            room = Room()  # what was lent is not given back
             if len(places) > 1:
                 half = len(places) // 2
                 pending += [places[half:], places[:half]]
