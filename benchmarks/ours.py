@@ -50,8 +50,8 @@ def problem_of(points: Sequence[Point], kind: str) -> Problem:
 
 
 def planned_stack(points: Sequence[Point], probes: tuple[str, ...]) -> int:
-    """How many of these points one worker's plan puts into its first stack."""
-    return len(plan(points, lambda _: probes, 1, MEMORY).shards[0].points)
+    """How many of these points one worker's plan computes together."""
+    return plan(points, lambda _: probes, 1, MEMORY).shards[0].stack
 
 
 def parts(count: int, size: int) -> list[slice]:

@@ -50,7 +50,17 @@ def scaled(owner: Any, name: str, factor: float) -> Patch:
 
 
 def adjoint_scaled(cell: type, factor: float) -> Patch:
-    return after(cell, "step_adjoint", lambda back, *_: back._replace(adjoint=back.adjoint * factor))
+    return stepped_back(cell, lambda delta, back: np.multiply(back, factor, out=back))
+
+
+def stepped_back(cell: type, change: Callable[[Any, Any], Any]) -> Patch:
+    """Change the error terms or the adjoint that a step down has written."""
+
+    def last_word(lacking: Any, cell: Any, w: Any, local: Any, adjoint: Any, delta: Any, back: Any) -> Any:
+        change(delta, back)
+        return lacking
+
+    return after(cell, "step_adjoint", last_word)
 
 
 def gradient_scaled(owner: Any, name: str, array: str, factor: float) -> Patch:
@@ -77,10 +87,14 @@ def pull_scaled(factor: float) -> Patch:
     return after(Weights, "pull", change)
 
 
-def swapped_gates(result: Any, *_: Any) -> Any:
+def swapped_gates(delta: Any, back: Any) -> None:
     """Error terms of the input and the forget gate change places."""
-    result.delta[:2] = result.delta[[1, 0]]
-    return result
+    delta[:2] = delta[[1, 0]]
+
+
+def leaking(delta: Any, back: Any) -> None:
+    """The adjoint of the cell state shrinks."""
+    back[1] *= 1 - 1e-8
 
 
 def changed_step(cell: type, change: Callable[[Any], None]) -> Patch:
@@ -89,8 +103,8 @@ def changed_step(cell: type, change: Callable[[Any], None]) -> Patch:
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
         original = cell.step
 
-        def step(self: Any, w: Any, z: Any, before: Any, new: Any) -> None:
-            original(self, w, z, before, new)
+        def step(self: Any, w: Any, z: Any, row: Any, before: Any, new: Any) -> None:
+            original(self, w, z, row, before, new)
             change(new)
 
         monkeypatch.setattr(cell, "step", step)
@@ -139,7 +153,7 @@ def from_the_value(name: str, value: Callable[[Any], Any], slope: Callable[[Any]
 def never_rescaled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plain floating-point numbers, without the logarithmic scale."""
 
-    monkeypatch.setattr(scale.Bundle, "rescale", lambda self: scale.squared_norms(self.value))
+    monkeypatch.setattr(scale.Bundle, "rescale", lambda self, ahead=0: scale.squared_norms(self.value))
 
 
 def other_blocks(factor: float) -> Patch:
@@ -238,7 +252,7 @@ MUTATIONS: dict[str, Mutation] = {
         [gradients.loop_weight, gradients.double_sum],
     ),
     "error terms of two gates change places": Mutation(
-        after(lstm.LSTM, "step_adjoint", swapped_gates),
+        stepped_back(lstm.LSTM, swapped_gates),
         [gradients.error_terms_by_step, gradients.duality, gradients.squared_loss],
         [gates.block_jacobians, gradients.double_sum],
     ),
@@ -258,11 +272,7 @@ MUTATIONS: dict[str, Mutation] = {
         [gradients.cross_entropy],
     ),
     "the carousel of the LSTM leaks backwards": Mutation(
-        after(
-            lstm.LSTM,
-            "step_adjoint",
-            lambda back, *_: back._replace(adjoint=np.stack([back.adjoint[0], back.adjoint[1] * (1 - 1e-8)])),
-        ),
+        stepped_back(lstm.LSTM, leaking),
         [
             gates.lstm_without_recurrence,
             gates.gate_product_is_the_gradient,

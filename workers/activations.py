@@ -86,29 +86,31 @@ def logistic_both(z: Array, value: Array, slope: Array) -> None:
 
 
 def tanh_both(z: Array, value: Array, slope: Array) -> None:
-    """tanh z and tanh' z = 4E/(1+E)², E = exp(−2z).
+    """tanh z and tanh' z = E·s², E = exp(−2z), s = 2/(1+E).
 
     Where NumPy's tanh is slow (double precision without AVX-512) the value comes from the same exponential: it is
     (1−E)/(1+E), and below |z| = 1/8, where that would cancel, Lambert's continued fraction
     z/(1 + z²/(3 + z²/(5 + z²/(7 + z²/9)))), to the last digit there.
     """
-    E = np.multiply(z, -2, out=slope)
+    E, own = np.multiply(z, -2, out=slope), z.dtype.char in _OWN_TANH
     far = _leaves(E)
     if far:
         np.minimum(E, _FAR[z.dtype.char], out=E)
     np.exp(E, out=E)
-    sum_ = E + 1
-    if z.dtype.char in _OWN_TANH:
-        np.tanh(z, out=value)
+    s = np.add(E, 1, out=value if own else None)
+    if own:
+        np.divide(2, s, out=s)
     else:
         np.subtract(1, E, out=value)
-        value /= sum_
+        value /= s
         _near_zero(z, value)
-    E /= sum_
-    E /= sum_
+        np.divide(2, s, out=s)
+    E *= s
+    E *= s
+    if own:
+        np.tanh(z, out=value)
     if far:
-        np.copyto(E, np.exp(-2 * np.abs(z)), where=z < -_FAR[z.dtype.char] / 2)
-    E *= 4
+        np.copyto(E, 4 * np.exp(-2 * np.abs(z)), where=z < -_FAR[z.dtype.char] / 2)
 
 
 def _leaves(exponent: Array) -> bool:

@@ -23,14 +23,16 @@ from .loss_rows import Joining, LossRows
 from .norms import Norms
 from .outputs import Outputs
 from .room import Room
-from .scale import DEAD, LN2, Bundle, Exponents, in_range, unit_rows
+from .scale import DEAD, LN2, Bundle, Exponents, in_range, squared_norms, unit_rows
 from .stack import Stack
 from .tape import Tape
 
 Rows = Callable[[int, int, Array], None]
-Steps = Sequence[tuple[int, int, tuple[Any, ...]]]
-"""Of a stretch, the last one first: index in the stretch, step from 1, local derivatives."""
-_TOGETHER = 1 << 16  # elements of a bundle
+Step = tuple[int, int, tuple[Any, ...]]
+"""Index in its stretch, step from 1, local derivatives."""
+Steps = Sequence[Step]
+"""Of a stretch, the last one first."""
+_TOGETHER = 1 << 15  # elements of a bundle
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ class _Sweep:
         P, T, B, N = *stack.inputs.shape[:3], stack.weights.V.shape[-1]
         self.alone = len(stack.loss_times) == 1
         self.together = rows_together(B, N, stack.cell.components)
+        self.gates, self.blocks = len(stack.cell.gates), len(stack.cell.gates) + stack.cell.extra
+        self.over = stack.cell.over and not adjoints  # δ may be written over λ
         self.rows, self.bundles = LossRows(stack, outputs), list[Bundle]()
         self.total: Bundle | None = None  # the sum of the rows, where there are several
         self.ln_delta = np.full((P, len(stack.loss_times), T, B), -np.inf)
@@ -155,16 +159,78 @@ class _Sweep:
         bundle.rescale(ahead=len(steps))
         if bundle.value is not before:
             self.room.give(before)
+        start, after = bundle.value, None
         if bundle.exponent.min() > DEAD // 2:
-            after = self._walk(bundle, first, steps, norms, terms, careful=False)
-            if after.exponent is bundle.exponent and all(one.safe(first, bundle) for one in norms):
-                self.room.give(bundle.value)
-                return after
-            self.room.give(after.value)
-        start = bundle.value
-        after = self._walk(bundle, first, steps, norms, terms, careful=True)
+            after = self._freely(bundle, first, steps, norms, terms)
+        after = after or self._carefully(bundle, first, steps, norms, terms)
         self.room.give(start)
         return after
+
+    def _freely(
+        self, bundle: Bundle, first: int, steps: Steps, norms: list[Norms], terms: Terms | None
+    ) -> Bundle | None:
+        """Down the steps without a look at the norms before the end; None where one is not safe then."""
+        start, kept, shape = bundle.value, terms if self.alone else None, bundle.value.shape
+        spare = self._take(*shape), self._take(*shape)
+        over, safe = self.over and kept is None, True
+        own = spare[1] if over or kept else self._take(self.blocks, *shape[1:])
+        above, below = start, spare[0]
+        for c, k, local in steps:
+            delta = kept.value[:, :, c, None] if kept else own
+            safe = self._down(above, first, (c, k, local), norms, delta, below) and safe
+            above, below = below, spare[1] if below is spare[0] else spare[0]
+            own = above if over else own  # what is left of λ when the next one is there
+        for one in norms:
+            one.exponent[:, :, first : first + bundle.rows] = bundle.exponent
+            safe = safe and one.safe(first, bundle)
+        if kept:
+            kept.exponent[:] = self.rows.absolute(bundle, alive=True)
+        self.room.give(below, *(() if over or kept else (own,)))
+        if safe:
+            return Bundle(above, bundle.exponent)
+        self.room.give(above)
+        return None
+
+    def _down(
+        self, above: Array, first: int, step: Step, norms: list[Norms], delta: Array, below: Array
+    ) -> bool:
+        """One step from ``above`` to ``below`` by way of ``delta``, the squares of the norms noted; whether without
+        a shift."""
+        c, k, local = step
+        rows = slice(first, first + above.shape[2])
+        if self.ln_adjoint is not None:
+            norms[1].squares[c, :, rows] = squared_norms(above)
+        lacking = self.stack.cell.step_adjoint(self.stack.weights, local, above, delta, below)
+        terms = delta[: self.gates]
+        norms[0].squares[c, :, rows] = squared_norms(terms)
+        if self.error_terms is not None:
+            self.error_terms(k - 1, first, unit_rows(terms))
+        return lacking.delta is None and lacking.adjoint is None
+
+    def _carefully(
+        self, bundle: Bundle, first: int, steps: Steps, norms: list[Norms], terms: Terms | None
+    ) -> Bundle:
+        """Down the steps; the rows are rescaled at each of them."""
+        start, shape, kept = bundle.value, bundle.value.shape, terms if self.alone else None
+        own = None if kept else self._take(self.blocks, *shape[1:])
+        for c, k, local in steps:
+            above = bundle.value
+            squares = bundle.rescale()
+            if self.ln_adjoint is not None:
+                norms[1].put(c, first, bundle, squares)
+            delta = kept.value[:, :, c, None] if kept else own
+            bundle, down = back(self.stack, bundle, local, delta, self._take(*shape))
+            term = Bundle(down.value[: self.gates], down.exponent)
+            norms[0].put(c, first, term, term.rescale())
+            if self.error_terms is not None:
+                self.error_terms(k - 1, first, unit_rows(term.value))
+            if kept:
+                kept.exponent[:, c] = self.rows.absolute(down)[:, 0]
+            if above is not start:
+                self.room.give(above)
+        if own is not None:
+            self.room.give(own)
+        return bundle
 
     def _join(
         self, joined: dict[int, Joining], first: int, steps: Steps, norms: list[Norms], terms: Terms | None
@@ -172,8 +238,11 @@ class _Sweep:
         """Let the rows of the stretch's loss times, by their step, join and go down."""
         if not joined:
             return
-        young = None if self.alone else self._join_freely(joined, first, steps, norms)
-        young = young or self._join_carefully(joined, first, steps, norms, terms)
+        if list(joined) == [steps[0][1]]:
+            young = self._through(joined[steps[0][1]].bare, first, steps, norms, terms)
+        else:
+            young = None if self.alone else self._join_freely(joined, first, steps, norms)
+            young = young or self._join_carefully(joined, first, steps, norms, terms)
         if self.bundles and self.bundles[-1].rows + young.rows <= self.together:
             last = self.bundles[-1]
             self.bundles[-1] = last.joined(young)
@@ -189,7 +258,7 @@ class _Sweep:
         shape = next(iter(joined.values())).bare.value.shape
         shape = (*shape[:2], len(joined), *shape[3:])
         above, below = self._take(*shape), self._take(*shape)
-        delta = self._take(len(self.stack.cell.gates) + self.stack.cell.extra, *shape[1:])
+        own = None if self.over else self._take(self.blocks, *shape[1:])
         exponent = np.concatenate([joining.bare.exponent for joining in joined.values()], axis=1)
         safe = bool((exponent == 0).all())
         for one in norms:
@@ -199,15 +268,15 @@ class _Sweep:
                 above[:, :, len(joins)] = joined[k].bare.value[:, :, 0]
                 joins.append(c)
             if q := len(joins):
-                part = Bundle(above[:, :, :q], exponent[:, :q])
-                after = self._step(part, first, (c, k, local), norms, delta[:, :, :q], below[:, :, :q])
-                safe = safe and after.exponent is part.exponent
+                delta = above if own is None else own
+                part = above[:, :, :q], first, (c, k, local), norms, delta[:, :, :q], below[:, :, :q]
+                safe = self._down(*part) and safe
                 above, below = below, above
         for one in norms:
             safe = safe and in_range(one.squares[:, :, rows], above.dtype)
             for row, c in enumerate(joins, first):
                 one.squares[c + 1 :, :, row] = 0
-        self.room.give(delta, below)
+        self.room.give(below, *(() if own is None else (own,)))
         if safe:
             return Bundle(above, exponent)
         for one in norms:
@@ -228,62 +297,10 @@ class _Sweep:
                     self.room.give(alone.value)
             if young is not None:
                 above = young.value
-                young = self._walk(young, first, [step], norms, terms, careful=True)
+                young = self._carefully(young, first, [step], norms, terms)
                 self.room.give(above)
         assert young is not None
         return young
-
-    def _walk(
-        self,
-        bundle: Bundle,
-        first: int,
-        steps: Steps,
-        norms: list[Norms],
-        terms: Terms | None,
-        careful: bool,
-    ) -> Bundle:
-        """Down the steps, noting the norms of the rows; they are rescaled where it is ``careful``."""
-        start, shape, kept = bundle.value, bundle.value.shape, terms if self.alone else None
-        if not careful:
-            for one in norms:
-                one.exponent[:, :, first : first + bundle.rows] = bundle.exponent
-        blocks = len(self.stack.cell.gates) + self.stack.cell.extra
-        delta = self._take(blocks, *shape[1:]) if kept is None else kept.value
-        for step in steps:
-            above = bundle.value
-            to = delta if kept is None else delta[:, :, step[0], None]
-            bundle = self._step(bundle, first, step, norms, to, self._take(*shape), kept, careful)
-            if above is not start:
-                self.room.give(above)
-        if kept is None:
-            self.room.give(delta)
-        return bundle
-
-    def _step(
-        self,
-        bundle: Bundle,
-        first: int,
-        step: tuple[int, int, tuple[Any, ...]],
-        norms: list[Norms],
-        delta: Array,
-        adjoint: Array,
-        kept: Terms | None = None,
-        careful: bool = False,
-    ) -> Bundle:
-        """One step down, by way of these arrays."""
-        c, k, local = step
-        squares = bundle.rescale() if careful else None
-        if self.ln_adjoint is not None:
-            norms[1].put(c, first, bundle, squares)
-        usual = bundle.exponent
-        bundle, down = back(self.stack, bundle, local, delta, adjoint)
-        terms = Bundle(down.value[: len(self.stack.cell.gates)], down.exponent)
-        norms[0].put(c, first, terms, terms.rescale() if careful else None, down.exponent is not usual)
-        if self.error_terms is not None:
-            self.error_terms(k - 1, first, unit_rows(terms.value))
-        if kept is not None:
-            kept.exponent[:, c] = self.rows.absolute(down, alive=not careful)[:, 0]
-        return bundle
 
     def _sum(self, joined: dict[int, Joining], steps: Steps, terms: Terms) -> None:
         """The error terms of the whole loss, from the sum of the rows."""

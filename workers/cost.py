@@ -128,7 +128,7 @@ def memory(point: Point, probes: Iterable[str], checkpoints: bool = False) -> in
     columns = 8 * s.T * s.B
     weights = s.N * (s.G * s.M + s.recurrent * s.N) + s.K * s.N
     tape = _tape(s, cell, checkpoints)
-    held = 8 * weights + s.M * columns + word * (2 * weights + 2 * s.T * s.B * s.M + tape)
+    held = 8 * weights + s.M * columns + word * (3 * weights + 2 * s.T * s.B * s.M + tape)
     held += s.R * s.B * (word * (2 * s.N + 4 * s.K) + 24) + 2 * s.R * columns + sum(w.kept for w in works)
     drawing = 8 * 6 * s.N * s.N + 2 * s.K * columns  # the tape of the stack before is still lent
     passing = max(drawing, word * _forward(s), word * _backward(s, cell) + 48 * _stretch(s) * s.R * s.B)
@@ -139,11 +139,12 @@ def memory(point: Point, probes: Iterable[str], checkpoints: bool = False) -> in
 def _tape(s: Sizes, cell: type[Cell], checkpoints: bool) -> int:
     """Elements of a tape; of checkpoints, with two segments made again, of which one is being left."""
     spacing, state = spacing_of(s.T), s.B * s.N * s.components
-    whole = s.T * s.B * s.N * (s.G + cell.spare + s.components) + state
+    step = s.B * s.N * (s.G + cell.spare + s.components)
+    if cell.whole:  # rows [h, x, 1], which are the states where h is all of them
+        step += s.B * (s.M + 1 + (s.N if s.components > 1 else 0))
     if not checkpoints:
-        return whole
-    segments = min(s.T, 2 * spacing) * s.B * s.N * (s.G + cell.spare + s.components) + 2 * state
-    return segments + (s.T // spacing + 2) * state
+        return (s.T + 1) * step
+    return min(s.T + 2, 2 * spacing + 2) * step + (s.T // spacing + 2) * state
 
 
 def _forward(s: Sizes) -> int:

@@ -21,7 +21,8 @@ from .tape import Tape
 @dataclass(frozen=True)
 class Stretch:
     """C consecutive steps: ``start`` (from 0) to ``stop``, states before and after them (components, C, P, B, N),
-    what W multiplies there (P, C, B, M), and the cell's local derivatives, each (C, …) or None."""
+    what W multiplies there (P, C, B, M), the cell's local derivatives, each (C, …) or None, and of a whole cell the
+    rows [h, x, 1] (P, C, B, N + M + 1)."""
 
     start: int
     stop: int
@@ -29,6 +30,7 @@ class Stretch:
     after: Array
     drive: Array
     local: tuple[Any, ...]
+    rows: Array | None = None
 
     def steps(self) -> Iterator[tuple[int, tuple[Any, ...]]]:
         """Every step k (from 1) with its local derivatives, the last one first."""
@@ -41,7 +43,7 @@ class Stretch:
 
     def chunk(self, delta: Array) -> Chunk:
         """Its steps with error terms (G + extra, P, C, B, N), for sums over time."""
-        return Chunk(delta, self.before, self.drive, self.local)
+        return Chunk(delta, self.before, self.drive, self.local, self.rows)
 
 
 def descent(stack: Stack, tape: Tape, columns: int | None = None) -> Iterator[Stretch]:
@@ -53,7 +55,8 @@ def descent(stack: Stack, tape: Tape, columns: int | None = None) -> Iterator[St
             before, after = part.states[:-1], part.states[1:]
             local = stack.cell.local(stack.weights, part.net, before, after)
             swapped = (before.swapaxes(0, 1), after.swapaxes(0, 1))
-            yield Stretch(part.start, part.stop, *swapped, drive[:, part.start : part.stop], local)
+            driven = drive[:, part.start : part.stop]
+            yield Stretch(part.start, part.stop, *swapped, driven, local, part.rows)
 
 
 def stretch_steps(stack: Stack) -> int:
@@ -66,7 +69,7 @@ def stretch_steps(stack: Stack) -> int:
 
 def steps_of(B: int) -> int:
     """Steps of a stretch with B columns."""
-    return 1 << (max(1, min(64, 1024 // B)).bit_length() - 1)
+    return 1 << (max(1, min(64, 512 // B)).bit_length() - 1)
 
 
 def back(
@@ -85,10 +88,10 @@ def back(
         delta = np.empty((len(cell.gates) + cell.extra, *rows.shape[1:]), rows.dtype)
     if adjoint is None:
         adjoint = np.empty_like(rows)
-    step = cell.step_adjoint(stack.weights, local, rows, delta, adjoint)
+    lacking = cell.step_adjoint(stack.weights, local, rows, delta, adjoint)
     above = below = bundle.exponent
-    if step.adjoint_shift is not None:
-        below = below + step.adjoint_shift[:, None]
-    if step.delta_shift is not None:
-        above = above + step.delta_shift[:, None]
-    return Bundle(step.adjoint, below), Bundle(step.delta, above)
+    if lacking.adjoint is not None:
+        below = below + lacking.adjoint[:, None]
+    if lacking.delta is not None:
+        above = above + lacking.delta[:, None]
+    return Bundle(adjoint, below), Bundle(delta, above)

@@ -94,7 +94,9 @@ class Gradients:
         """The same sums where products of large states or inputs overflow: these are scaled down first."""
         states, with_states = _tame(chunk.before.transpose(2, 0, 1, 3, 4))
         drive, with_drive = _tame(chunk.drive)
-        parts = self._cell.gradients(chunk._replace(before=states.transpose(1, 2, 0, 3, 4), drive=drive))
+        parts = self._cell.gradients(
+            chunk._replace(before=states.transpose(1, 2, 0, 3, 4), drive=drive, rows=None)
+        )
         none = np.zeros_like(with_drive)
         by = dict.fromkeys(("U", "a", "rho", "theta"), with_states) | {"W": with_drive}
         return parts, {n: by.get(n, none) for n in parts}

@@ -153,7 +153,7 @@ def sweep(
     if step:
         times = tuple(t for t in times if t < step) or (step - 1,)
         one = stack([task.point], [parameters], [task.all_inputs()[: step - 1]], times)
-    cut = tape if not step else Whole(tape.states[:step], tape.net[: step - 1])
+    cut = tape if not step else tape.cut(step - 1)
     outputs = read(one, cut)
     return one, tape, outputs, backward(one, cut, outputs, error_terms), step
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .scale import Bundle, in_range, ln_of, squared_norms
+from .scale import Bundle, in_range, ln_of
 
 
 class Norms:
@@ -14,23 +14,10 @@ class Norms:
     def __init__(self, C: int, P: int, Q: int, B: int) -> None:
         self.squares, self.exponent = np.zeros((C, P, Q, B)), np.zeros((C, P, Q, B), np.int64)
 
-    def put(
-        self,
-        c: int,
-        first: int,
-        bundle: Bundle,
-        squares: NDArray[np.float64] | None = None,
-        moved: bool = False,
-    ) -> None:
-        """Note the norms of a bundle, whose rows are the ones from ``first`` on, at the c-th step.
-
-        Its exponents too where it comes with its ``squares``, rescaled, or where they have ``moved``; else they are
-        the same throughout.
-        """
+    def put(self, c: int, first: int, bundle: Bundle, squares: NDArray[np.float64]) -> None:
+        """Note the norms and exponents of a bundle, whose rows are the ones from ``first`` on, at the c-th step."""
         rows = slice(first, first + bundle.rows)
-        self.squares[c, :, rows] = squared_norms(bundle.value) if squares is None else squares
-        if moved or squares is not None:
-            self.exponent[c, :, rows] = bundle.exponent
+        self.squares[c, :, rows], self.exponent[c, :, rows] = squares, bundle.exponent
 
     def safe(self, first: int, bundle: Bundle) -> bool:
         """Whether the bundle's rows have been in the safe range at all steps."""

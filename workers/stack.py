@@ -117,6 +117,8 @@ def stack(
     )
     x = np.array(inputs, dtype)
     labels = _labels(points, loss_times)
+    if cell.whole:
+        weights = replace(weights, whole=_whole(weights))
     return Stack(tuple(points), cell, LOSSES[first.loss], weights, x, labels, loss_times)
 
 
@@ -131,6 +133,13 @@ def _by_block(matrix: Array, G: int) -> Array:
     """(P, G·N, L) -> (G, P, N, L), contiguous."""
     P, rows, L = matrix.shape
     return np.ascontiguousarray(matrix.reshape(P, G, rows // G, L).swapaxes(0, 1))
+
+
+def _whole(w: Weights) -> Array:
+    """Uᵀ, Wᵀ and b of every block below one another, (G, P, N + M + 1, N)."""
+    assert w.U is not None
+    assert w.b is not None
+    return np.concatenate([w.U.swapaxes(-1, -2), w.W.swapaxes(-1, -2), w.b], axis=2)
 
 
 def _turns(parameters: Sequence[Mapping[str, NDArray]], dtype: np.dtype) -> Array:

@@ -25,11 +25,13 @@ SEGMENT = 64
 @dataclass(frozen=True)
 class Segment:
     """C consecutive steps from ``start`` (from 0) on: states (C+1, components, P, B, N), states[0] the one before
-    them; net (C, G + spare, P, B, N), the net inputs z and behind them what the cell put aside."""
+    them; net (C, G + spare, P, B, N), the net inputs z and behind them what the cell put aside; of a whole cell
+    rows (P, C, B, N + M + 1), what its net inputs are made of: h before the step, x and 1 side by side."""
 
     start: int
     states: Array
     net: Array
+    rows: Array | None = None
 
     @property
     def stop(self) -> int:
@@ -39,9 +41,11 @@ class Segment:
     def part(self, first: int, last: int, columns: int | None = None) -> Segment:
         """Some of its steps, counted from its first; of the first batch columns only, then as contiguous copies."""
         states, net = self.states[first : last + 1], self.net[first:last]
+        rows = None if self.rows is None else self.rows[:, first:last]
         if columns is not None and columns < net.shape[3]:
             states, net = (np.ascontiguousarray(a[:, :, :, :columns]) for a in (states, net))
-        return Segment(self.start + first, states, net)
+            rows = None if rows is None else np.ascontiguousarray(rows[:, :, :columns])
+        return Segment(self.start + first, states, net, rows)
 
 
 class Tape(Protocol):
@@ -66,10 +70,12 @@ class Tape(Protocol):
 
 @dataclass(frozen=True)
 class Whole:
-    """A tape with every step: states (T+1, components, P, B, N), states[0] the start; net (T, G+spare, P, B, N)."""
+    """A tape with every step: states (T+1, components, P, B, N), states[0] the start; net (T, G+spare, P, B, N);
+    rows (P, T, B, N + M + 1) or None."""
 
     states: Array
     net: Array
+    rows: Array | None = None
 
     @property
     def steps(self) -> int:
@@ -80,14 +86,21 @@ class Whole:
         return self.states[-1]
 
     def segments(self, backwards: bool = False) -> Iterator[Segment]:
-        yield Segment(0, self.states, self.net)
+        yield Segment(0, self.states, self.net, self.rows)
+
+    def cut(self, steps: int) -> Whole:
+        """Its first steps."""
+        rows = None if self.rows is None else self.rows[:, :steps]
+        return Whole(self.states[: steps + 1], self.net[:steps], rows)
 
     def at(self, times: Sequence[int]) -> Array:
         return self.states[np.array(times)]
 
     def release(self, room: Room) -> None:
         """Give its memory back."""
-        room.give(self.states, self.net)
+        room.give(self.net, *(() if self.rows is None else (self.rows,)))
+        if self.rows is None or self.states.base is not self.rows.base:
+            room.give(self.states)
 
 
 @dataclass(frozen=True)
@@ -137,7 +150,7 @@ def forward(stack: Stack, checkpoints: bool = False, room: Room | None = None) -
     state = np.zeros((stack.cell.components, P, B, stack.weights.V.shape[-1]), stack.weights.V.dtype)
     if not checkpoints:
         whole = advance(stack, state, 0, T, room)
-        return Whole(whole.states, whole.net)
+        return Whole(whole.states, whole.net, whole.rows)
     spacing = spacing_of(T)
     kept = np.empty((math.ceil(T / spacing), *state.shape), state.dtype)
     for i in range(len(kept)):
@@ -153,22 +166,42 @@ def spacing_of(T: int) -> int:
 
 def advance(stack: Stack, state: Array, start: int, stop: int, room: Room | None = None) -> Segment:
     """The steps start+1 … stop from the state before them; ``start`` is a multiple of SEGMENT."""
-    cell, w = stack.cell, stack.weights
+    cell, C, room = stack.cell, stop - start, room or Room()
     _, P, B, N = state.shape
-    room = room or Room()
-    states = room.take((stop - start + 1, *state.shape), state.dtype)
+    net = room.take((C, len(cell.gates) + cell.spare, P, B, N), state.dtype)
+    walk = _whole_steps if cell.whole else _driven_steps
+    return walk(stack, state, start, net, room)
+
+
+def _whole_steps(stack: Stack, state: Array, start: int, net: Array, room: Room) -> Segment:
+    """Of a whole cell: each step's net inputs are products of its rows, which the gradients use again."""
+    cell, w, x = stack.cell, stack.weights, stack.drive
+    (components, P, B, N), C = state.shape, len(net)
+    rows = room.take((P, C + 1, B, N + x.shape[-1] + 1), state.dtype)
+    alone = components == 1  # then h in the rows is the state
+    states = rows[..., :N].swapaxes(0, 1)[:, None] if alone else room.take((C + 1, *state.shape), state.dtype)
+    states[0], rows[:, 0, :, :N] = state, state[0]
+    for k in range(C):
+        row = rows[:, k]
+        row[..., N:-1], row[..., -1] = x[:, start + k], 1
+        cell.step(w, net[k], row, states[k], states[k + 1])
+        if not alone:
+            rows[:, k + 1, :, :N] = states[k + 1, 0]
+    return Segment(start, states, net, rows[:, :C])
+
+
+def _driven_steps(stack: Stack, state: Array, start: int, net: Array, room: Room) -> Segment:
+    """Of any other cell: the inputs of many steps are projected in one product."""
+    states = room.take((len(net) + 1, *state.shape), state.dtype)
     states[0] = state
-    net = room.take((stop - start, len(cell.gates) + cell.spare, P, B, N), state.dtype)
     together = SEGMENT
-    if (
-        stack.drive.shape[-1] == 1
-    ):  # products without a sum have the same bits in any company: while the cache is warm
+    if stack.drive.shape[-1] == 1:  # no sums: the same bits in any company, so while the cache is warm
         together = max(1, min(SEGMENT, _WARM // net[0].size))
-    for first in range(0, stop - start, together):
-        last = min(first + together, stop - start)
+    for first in range(0, len(net), together):
+        last = min(first + together, len(net))
         _project(stack, net[first:last], slice(start + first, start + last))
         for k in range(first, last):
-            cell.step(w, net[k], states[k], states[k + 1])
+            stack.cell.step(stack.weights, net[k], net[k, 0], states[k], states[k + 1])
     return Segment(start, states, net)
 
 

@@ -44,8 +44,8 @@ class Weights:
     """Parameters of a stack as a step uses them.
 
     U (G, P, N, N) with U[g, p] block g; W (G, P, N, M); b (G, P, 1, N); p (3, P, 1, N); a, leak (P, 1, 1);
-    b_u (P, 1, N); turn (3, P, 1, N/2): ρ, cos θ, sin θ of every pair; V (P, K, N); d (P, 1, K). What a cell
-    lacks is None.
+    b_u (P, 1, N); turn (3, P, 1, N/2): ρ, cos θ, sin θ of every pair; V (P, K, N); d (P, 1, K). whole
+    (G, P, N + M + 1, N): Uᵀ, Wᵀ and b below one another. What a cell lacks is None.
     """
 
     V: Array
@@ -58,11 +58,13 @@ class Weights:
     p: Array | None = None
     b_u: Array | None = None
     turn: Array | None = None
+    whole: Array | None = None
 
-    def recur(self, h: Array, gates: slice = slice(None)) -> Array:
-        """U h of every block: (P, B, N) -> (G, P, B, N)."""
-        assert self.U is not None
-        return np.matmul(h, self.U[gates].swapaxes(-1, -2))
+    def drive(self, row: Array, out: Array, gates: slice = slice(None), part: slice = slice(None)) -> None:
+        """U h + W x + b of some blocks into ``out`` (G, P, B, N), from rows [h, x, 1] (P, B, N + M + 1), as one
+        product; of a ``part`` of the sum where ``row`` is only that part of the rows."""
+        assert self.whole is not None
+        np.matmul(row, self.whole[gates, :, part], out=out)
 
     def pull(self, delta: Array, out: Array, gates: slice = slice(None)) -> None:
         """Σ_g U_gᵀ δ_g: (G, P, Q, B, N) -> ``out`` (P, Q, B, N)."""
@@ -74,34 +76,42 @@ class Weights:
             total += np.matmul(block, U)
 
 
-class Back(NamedTuple):
-    """One adjoint step: error terms δ_k (G [+ extra], P, Q, B, N) and adjoint λ_{k−1} (components, P, Q, B, N).
+class Lacking(NamedTuple):
+    """The powers of two (P, B) that δ_k and λ_{k−1} of a step down lack, where there are any."""
 
-    Each is to be multiplied by two to the power of its shift (P, B), where there is one.
-    """
-
-    delta: Array
-    adjoint: Array
-    delta_shift: Shifts = None
-    adjoint_shift: Shifts = None
+    delta: Shifts = None
+    adjoint: Shifts = None
 
 
 class Chunk(NamedTuple):
     """C consecutive steps of a tape, for sums over time: everything that a gradient is made of.
 
     delta (G + extra, P, C, B, N) error terms; before (components, C, P, B, N) the states s_{k−1};
-    drive (P, C, B, M) what W multiplies; local: the cell's factors of these steps.
+    drive (P, C, B, M) what W multiplies; local: the cell's factors of these steps; rows (P, C, B, N + M + 1) the
+    rows [h_{k−1}, x_k, 1], where they are at hand.
     """
 
     delta: Array
     before: Array
     drive: Array
     local: tuple[Any, ...]
+    rows: Array | None = None
 
     def part(self, steps: slice) -> Chunk:
         """Some of its steps."""
         local = tuple(None if factor is None else factor[steps] for factor in self.local)
-        return Chunk(self.delta[:, :, steps], self.before[:, steps], self.drive[:, steps], local)
+        rows = None if self.rows is None else self.rows[:, steps]
+        return Chunk(self.delta[:, :, steps], self.before[:, steps], self.drive[:, steps], local, rows)
+
+    def right(self) -> Array:
+        """The rows [h, x, 1] of all steps and columns, (P, C·B, N + M + 1)."""
+        P, C, B, M = self.drive.shape
+        rows = self.rows
+        if rows is None:
+            N = self.before.shape[-1]
+            rows = np.empty((P, C, B, N + M + 1), self.delta.dtype)
+            rows[..., :N], rows[..., N:-1], rows[..., -1] = self.before[0].swapaxes(0, 1), self.drive, 1
+        return rows.reshape(P, C * B, -1)
 
 
 def rows_to_columns(array: Array) -> Array:
@@ -152,6 +162,10 @@ class Cell(ABC):
     """Error-term blocks behind the net input's, kept only for gradients."""
     spare: ClassVar[int] = 0
     """Blocks behind the net input's in which a step leaves what its adjoint needs: factors of its derivatives."""
+    over: ClassVar[bool] = False
+    """Whether ``step_adjoint`` may be told to write δ over λ."""
+    whole: ClassVar[bool] = True
+    """Whether a step sees h, x and 1 side by side, as a row that Uᵀ, Wᵀ and b multiply in one product."""
     together: ClassVar[int] = 1
     """Units that belong together: hidden_size is a multiple of it."""
 
@@ -190,8 +204,9 @@ class Cell(ABC):
         return x
 
     @abstractmethod
-    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
-        """One step in place: z (G + spare, P, B, N) comes with W x + b and leaves whole; ``after`` is filled.
+    def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
+        """One step in place: the net inputs z (G + spare, P, B, N) are made from ``row`` [h, x, 1]
+        (P, B, N + M + 1) where the cell is ``whole``, else they come with W x + b; ``after`` is filled.
 
         The spare blocks are for what the step's adjoint needs: it is made while its arguments are in the cache.
         """
@@ -203,9 +218,9 @@ class Cell(ABC):
     @abstractmethod
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
-    ) -> Back:
-        """λ_k -> δ_k and λ_{k−1} for a bundle of rows, written to ``delta`` and ``back``; a row (B, N) of either is
-        contiguous."""
+    ) -> Lacking:
+        """λ_k -> δ_k (G + extra, P, Q, B, N) and λ_{k−1} (components, P, Q, B, N) for a bundle of rows, written to
+        ``delta`` and ``back``, in which a row (B, N) is contiguous; and what they lack."""
 
     @abstractmethod
     def gradients(self, chunk: Chunk) -> dict[str, Array]:

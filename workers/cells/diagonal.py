@@ -6,7 +6,7 @@ import numpy as np
 
 from ..activations import ACTIVATIONS
 from ..weights import angles, input_weights, ring
-from .base import Array, Back, Cell, Chunk, Knobs, Weights, outer, rows_to_columns, summed
+from .base import Array, Cell, Chunk, Knobs, Lacking, Weights, outer, rows_to_columns, summed
 
 
 class Diagonal(Cell):
@@ -26,6 +26,7 @@ class Diagonal(Cell):
     recurrent = ("rho", "theta")
     default_gamma = 0.99
     bounded = ("adjoint", "delta")
+    whole = False
     together = 2
 
     def draw(self, point: Knobs) -> dict[str, Any]:
@@ -40,7 +41,7 @@ class Diagonal(Cell):
     def nominal(self, arrays: dict[str, Any], leak: float | None) -> float:
         return float(np.abs(arrays["rho"]).max())
 
-    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
+    def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
         assert w.turn is not None
         after[0] = _turned(before[0], *w.turn)
         after[0] += z[0]
@@ -51,11 +52,11 @@ class Diagonal(Cell):
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
-    ) -> Back:
+    ) -> Lacking:
         rho, cos, sin = (factor[:, None] for factor in local)
         np.copyto(delta, adjoint)
         np.copyto(back, _turned(adjoint, rho, cos, -sin))
-        return Back(delta, back)
+        return Lacking()
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         _, P, C, B, N = chunk.delta.shape

@@ -7,10 +7,10 @@ import numpy as np
 from ..activations import ACTIVATIONS, complement, logistic_both, tanh_both
 from .base import (
     Array,
-    Back,
     Cell,
     Chunk,
     Knobs,
+    Lacking,
     Weights,
     geometric_gate,
     keep_bias,
@@ -59,18 +59,21 @@ class GRU(Cell):
     def nominal(self, arrays: dict[str, Any], leak: float | None) -> float:
         return geometric_gate(arrays["b"][: arrays["U"].shape[1]])
 
-    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
-        h = before[0]
-        z[:2] += w.recur(h, slice(0, 2))
+    def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
+        h, N = before[0], before.shape[-1]
+        w.drive(row, z[:2], slice(0, 2))
         k, r, Dk, Dr, Dn = z[4:9]
         logistic_both(z[:2], z[4:6], z[6:8])
         if self.reset == "before":
             np.multiply(r, h, out=z[3])
-            z[2] += w.recur(z[3], slice(2, 3))[0]
+            inner = row.copy()
+            inner[..., :N] = z[3]
+            w.drive(inner, z[2:3], slice(2, 3))
         else:
-            z[3] = w.recur(h, slice(2, 3))[0]
+            w.drive(row[..., :N], z[3:4], slice(2, 3), slice(N))
             if w.b_u is not None:
                 z[3] += w.b_u
+            w.drive(row[..., N:], z[2:3], slice(2, 3), slice(N, None))
             z[2] += r * z[3]
         n, rest = np.empty_like(h), np.empty_like(h)
         tanh_both(z[2], n, Dn)
@@ -88,7 +91,7 @@ class GRU(Cell):
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
-    ) -> Back:
+    ) -> Lacking:
         k, Dk, r, Dr, Dn = (factor[:, None] for factor in local[:5])
         h = adjoint[0]
         np.multiply(h, Dk, out=delta[0])
@@ -105,27 +108,23 @@ class GRU(Cell):
         back[0] += through
         np.multiply(h, k, out=through)
         back[0] += through
-        return Back(delta, back)
+        return Lacking()
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         G, P, C, B, N = chunk.delta.shape
-        delta = chunk.delta.reshape(G, P, C * B, N)
-        h, x = rows_to_columns(chunk.before[0]), chunk.drive.reshape(P, C * B, -1)
+        delta, right = chunk.delta.reshape(G, P, C * B, N), chunk.right()
         r, left, with_b_u = chunk.local[2], chunk.local[5], chunk.local[6]
         inner = {}
         if self.reset == "before":
-            candidate = outer(delta[2:], rows_to_columns(left))
+            sums, candidate = outer(delta[:2], right), right.copy()
+            candidate[..., :N] = rows_to_columns(left)
+            sums = np.concatenate([sums, outer(delta[2:], candidate)], axis=1)
         else:
-            through = delta[2:] * rows_to_columns(r)
-            candidate = outer(through, h)
+            sums, through = outer(delta, right), delta[2:] * rows_to_columns(r)
+            sums[:, 2 * N :, :N] = outer(through, np.ascontiguousarray(right[..., :N]))
             if with_b_u is not None:
                 inner["b_u"] = summed(through)
-        return {
-            "U": np.concatenate([outer(delta[:2], h), candidate], axis=1),
-            "W": outer(delta, x),
-            "b": summed(delta),
-            **inner,
-        }
+        return {"U": sums[..., :N], "W": sums[..., N:-1], "b": sums[..., -1], **inner}
 
     def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
         return ACTIVATIONS["tanh"], z[:, 2]

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..activations import ACTIVATIONS
 from ..weights import input_weights
-from .base import Array, Back, Cell, Chunk, Knobs, Weights, outer
+from .base import Array, Cell, Chunk, Knobs, Lacking, Weights, outer
 
 
 class Linear(Cell):
@@ -23,6 +23,7 @@ class Linear(Cell):
     arrays = ("a", "W")
     recurrent = ("a",)
     bounded = ("adjoint", "delta")
+    whole = False
 
     def draw(self, point: Knobs) -> dict[str, Any]:
         W = input_weights(point.seed, point.hidden_size, point.input_size)
@@ -34,7 +35,7 @@ class Linear(Cell):
     def drive(self, x: Array) -> Array:
         return self.f.value(x)
 
-    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
+    def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
         assert w.a is not None
         np.multiply(before[0], w.a, out=after[0])
         after[0] += z[0]
@@ -44,11 +45,11 @@ class Linear(Cell):
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
-    ) -> Back:
+    ) -> Lacking:
         assert w.a is not None
         np.copyto(delta, adjoint)
         np.multiply(adjoint, w.a[:, None], out=back)
-        return Back(delta, back)
+        return Lacking()
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         G, P, C, B, N = chunk.delta.shape

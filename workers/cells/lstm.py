@@ -6,7 +6,7 @@ import numpy as np
 
 from ..activations import ACTIVATIONS, logistic_both, tanh_both
 from ..weights import blocks, input_weights
-from .base import Array, Back, Cell, Chunk, Knobs, Weights, geometric_gate, keep_bias
+from .base import Array, Cell, Chunk, Knobs, Lacking, Weights, geometric_gate, keep_bias
 from .simple import matrix_gradients
 
 
@@ -39,8 +39,8 @@ class LSTM(Cell):
         N = arrays["U"].shape[1]
         return geometric_gate(arrays["b"][N : 2 * N])
 
-    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
-        z[:4] += w.recur(before[0])
+    def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
+        w.drive(row, z[:4])
         gates = np.empty_like(z[:3])
         logistic_both(z[:3], gates, z[4:7])
         enter(z, gates, before[1], after[1])
@@ -51,7 +51,7 @@ class LSTM(Cell):
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
-    ) -> Back:
+    ) -> Lacking:
         Di, Df, Do, Dc, f, read = (factor[:, None] for factor in local)
         h, c = adjoint
         c = c + h * read
@@ -61,7 +61,7 @@ class LSTM(Cell):
         np.multiply(c, Dc, out=delta[3])
         w.pull(delta, back[0])
         np.multiply(c, f, out=back[1])
-        return Back(delta, back)
+        return Lacking()
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         return matrix_gradients(chunk)

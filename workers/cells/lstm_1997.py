@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..activations import ACTIVATIONS, logistic_both, tanh_both
-from .base import Array, Back, Cell, Chunk, Knobs, Weights
+from .base import Array, Cell, Chunk, Knobs, Lacking, Weights
 from .linear import carousel_gradient
 from .lstm import gated_arrays
 from .simple import matrix_gradients
@@ -37,9 +37,9 @@ class LSTM1997(Cell):
     def nominal(self, arrays: dict[str, Any], leak: float | None) -> float:
         return abs(float(arrays["a"]))
 
-    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
+    def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
         assert w.a is not None
-        z[:3] += w.recur(before[0])
+        w.drive(row, z[:3])
         gates, value = np.empty_like(z[:2]), np.empty_like(z[2])
         i, o = gates
         logistic_both(z[:2], gates, z[3:5])
@@ -59,7 +59,7 @@ class LSTM1997(Cell):
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
-    ) -> Back:
+    ) -> Lacking:
         assert w.a is not None
         Di, Do, Dc, read = (factor[:, None] for factor in local)
         h, c = adjoint
@@ -73,7 +73,7 @@ class LSTM1997(Cell):
         else:
             w.pull(delta[:3], back[0])
         np.multiply(delta[3], w.a[:, None], out=back[1])
-        return Back(delta, back)
+        return Lacking()
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         a = carousel_gradient(chunk.delta[3], chunk.before[1])

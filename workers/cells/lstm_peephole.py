@@ -6,7 +6,7 @@ import numpy as np
 
 from ..activations import logistic_both
 from ..weights import peepholes
-from .base import Array, Back, Chunk, Knobs, Weights, rows_to_columns, summed
+from .base import Array, Chunk, Knobs, Lacking, Weights, rows_to_columns, summed
 from .lstm import LSTM, enter, leave
 
 
@@ -25,9 +25,9 @@ class LSTMPeephole(LSTM):
     def draw(self, point: Knobs) -> dict[str, Any]:
         return super().draw(point) | {"p": peepholes(point.seed, 3 * point.hidden_size)}
 
-    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
+    def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
         assert w.p is not None
-        z[:4] += w.recur(before[0])
+        w.drive(row, z[:4])
         z[:2] += w.p[:2] * before[1]
         gates = np.empty_like(z[:3])
         logistic_both(z[:2], gates[:2], z[4:6])
@@ -41,7 +41,7 @@ class LSTMPeephole(LSTM):
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
-    ) -> Back:
+    ) -> Lacking:
         assert w.p is not None
         pi, pf, po = w.p[:, :, None]
         Di, Df, Do, Dc, f, read = (factor[:, None] for factor in local[:6])
@@ -56,7 +56,7 @@ class LSTMPeephole(LSTM):
         np.multiply(c, f, out=back[1])
         back[1] += pi * delta[0]
         back[1] += pf * delta[1]
-        return Back(delta, back)
+        return Lacking()
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         _, P, C, B, N = chunk.delta.shape

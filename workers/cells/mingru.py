@@ -6,7 +6,7 @@ import numpy as np
 
 from ..activations import ACTIVATIONS, complement, logistic_both
 from ..weights import input_weights
-from .base import Array, Back, Cell, Chunk, Knobs, Weights, geometric_gate, keep_bias, outer, summed
+from .base import Array, Cell, Chunk, Knobs, Lacking, Weights, geometric_gate, keep_bias, outer, summed
 
 
 class MinGRU(Cell):
@@ -23,6 +23,7 @@ class MinGRU(Cell):
     parameters = ("gate_init",)
     arrays = ("W", "b")
     recurrent = ()
+    whole = False
     logistic_gates = ("k",)
     default_gamma = 0.99
     keep_gate: ClassVar[int | None] = 0
@@ -36,7 +37,7 @@ class MinGRU(Cell):
     def nominal(self, arrays: dict[str, Any], leak: float | None) -> float:
         return geometric_gate(arrays["b"][: len(arrays["b"]) // 2])
 
-    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
+    def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
         logistic_both(z[0], z[2], z[3])
         complement(z[0], z[2], z[3], z[4])
         np.multiply(z[2], before[0], out=after[0])
@@ -48,12 +49,12 @@ class MinGRU(Cell):
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
-    ) -> Back:
+    ) -> Lacking:
         k, Dk, Dn = (factor[:, None] for factor in local)
         np.multiply(adjoint[0], Dk, out=delta[0])
         np.multiply(adjoint[0], Dn, out=delta[1])
         np.multiply(adjoint, k, out=back)
-        return Back(delta, back)
+        return Lacking()
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         G, P, C, B, N = chunk.delta.shape

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import Unreachable
 from ..weights import input_weights, recurrent
-from .base import Array, Back, Cell, Chunk, Knobs, Weights
+from .base import Array, Cell, Chunk, Knobs, Lacking, Weights
 from .simple import matrix_gradients
 
 
@@ -42,9 +42,9 @@ class Residual(Cell):
         share = float(leak or 0.0)
         return (1 - share) + share * float(np.linalg.norm(arrays["U"], 2)) * self.f.slope
 
-    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
+    def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
         assert w.leak is not None
-        z[:1] += w.recur(before[0])
+        w.drive(row, z[:1])
         value = np.empty_like(z[0])
         self.f.both(z[0], value, z[1])
         value *= w.leak
@@ -58,7 +58,7 @@ class Residual(Cell):
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
-    ) -> Back:
+    ) -> Lacking:
         assert w.leak is not None
         D, shift = local
         np.multiply(adjoint, D[:, None], out=delta)
@@ -66,7 +66,7 @@ class Residual(Cell):
         if shift is not None:
             np.ldexp(back, shift[:, None, :, None], out=back)
         back += adjoint * (1 - w.leak[:, None])
-        return Back(delta, back, shift)
+        return Lacking(shift)
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         return matrix_gradients(chunk)

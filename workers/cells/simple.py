@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..weights import input_weights, recurrent
-from .base import Array, Back, Cell, Chunk, Knobs, Weights, outer
+from .base import Array, Cell, Chunk, Knobs, Lacking, Weights, outer
 
 
 class Simple(Cell):
@@ -23,6 +23,7 @@ class Simple(Cell):
     knob_kind = "gain"
     bounded = ("adjoint", "delta")
     spare = 1  # f'(z)
+    over = True
 
     def draw(self, point: Knobs) -> dict[str, Any]:
         N = point.hidden_size
@@ -32,20 +33,22 @@ class Simple(Cell):
     def nominal(self, arrays: dict[str, Any], leak: float | None) -> float:
         return float(np.linalg.norm(arrays["U"], 2)) * self.f.slope
 
-    def step(self, w: Weights, z: Array, before: Array, after: Array) -> None:
-        z[:1] += w.recur(before[0])
-        self.f.both(z[0], after[0], z[1])
+    def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
+        w.drive(row, z[:1])
+        value = np.empty_like(z[0])  # ``after`` is not contiguous
+        self.f.both(z[0], value, z[1])
+        after[0] = value
 
     def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
         return self.f.factor(z[:, 0], z[:, 1])
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
-    ) -> Back:
+    ) -> Lacking:
         D, shift = local
         np.multiply(adjoint, D[:, None], out=delta)
         w.pull(delta, back[0])
-        return Back(delta, back, shift, shift)
+        return Lacking(shift, shift)
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         return matrix_gradients(chunk)
@@ -57,8 +60,5 @@ class Simple(Cell):
 def matrix_gradients(chunk: Chunk) -> dict[str, Array]:
     """∂L/∂U = Σ δ_k h_{k−1}ᵀ, ∂L/∂W = Σ δ_k x_kᵀ, ∂L/∂b = Σ δ_k over the chunk."""
     G, P, C, B, N = chunk.delta.shape
-    delta, M = chunk.delta.reshape(G, P, C * B, N), chunk.drive.shape[-1]
-    right = np.empty((P, C, B, N + M + 1), delta.dtype)  # h, x and 1: the three sums are one product
-    right[..., :N], right[..., N:-1], right[..., -1] = chunk.before[0].swapaxes(0, 1), chunk.drive, 1
-    sums = outer(delta, right.reshape(P, C * B, -1))
+    sums = outer(chunk.delta.reshape(G, P, C * B, N), chunk.right())  # the three sums are one product
     return {"U": sums[..., :N], "W": sums[..., N:-1], "b": sums[..., -1]}

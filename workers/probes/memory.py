@@ -158,7 +158,13 @@ def _cost(s: Sizes) -> Work:
     flops = 2 * (samples + updates * s.N) * (s.N + 1) * (lags + 2 * (s.N + 1))
     bytes_ = 8.0 * (5 * (rows + s.N + 1) * (s.N + 1) + 2.2 * (rows + s.N + 1) * lags + s.N * (lags + 3 * s.N))
     inputs = 8.0 * s.T * s.M * (s.B + 4)
-    return Work(flops, 0.5 * samples * lags, 3 * updates, bytes=max(bytes_, inputs) + 64.0 * lags)
+    return Work(
+        flops,
+        0.5 * samples * lags,
+        3 * updates,
+        bytes=max(bytes_, inputs) + 64.0 * lags,
+        kept=24.0 * (most + 1),
+    )
 
 
 MEMORY = Probe(

@@ -89,6 +89,8 @@ PRESERVED_NORM = Probe(
     ),
     measure,
     cost=lambda s: Work(
-        elements=6.0 * s.R * s.T * s.B, bytes=72.0 * min(s.T * s.R * s.B, BLOCK) + 40.0 * s.T
+        elements=6.0 * s.R * s.T * s.B,
+        bytes=72.0 * min(s.T * s.R * s.B, BLOCK) + 40.0 * s.T,
+        kept=16.0 * min(s.T, 1280),
     ),
 )
