@@ -67,6 +67,8 @@ class Sweeps:
 
     stacks: tuple[Stack, ...]
     problem: Problem
+    room: Room
+    """Shared by all stacks and all rounds, as by the many stacks of a shard."""
 
     @classmethod
     def of(cls, points: Sequence[Point], problem: Problem, size: int) -> Sweeps:
@@ -75,17 +77,16 @@ class Sweeps:
         for some in parts(len(points), size):
             arrays = [{n: v[i] for n, v in problem.parameters.items()} for i in range(some.start, some.stop)]
             made.append(stack(points[some], arrays, [*problem.inputs[some]], problem.loss_times))
-        return cls(tuple(made), problem)
+        return cls(tuple(made), problem, Room())
 
     def answer(self) -> Answer:
         """Curves and all gradients; for a loss at every step ln‖δ‖ alone."""
-        room = Room()  # as the stacks of a shard share it
         with numerics():
-            found = [self._one(part, room) for part in self.stacks]
+            found = [self._one(part) for part in self.stacks]
         return joined(found)
 
-    def _one(self, part: Stack, room: Room) -> Answer:
-        pairs = self.problem.kind == "pairs"
+    def _one(self, part: Stack) -> Answer:
+        pairs, room = self.problem.kind == "pairs", self.room
         tape = forward(part, room=room)
         back = backward(part, tape, read(part, tape), norms_only=pairs, adjoints=not pairs, room=room)
         tape.release(room)

@@ -124,6 +124,7 @@ def in_range(squares: NDArray[np.float64], dtype: np.dtype, ahead: int = 0) -> b
 
 
 def _safe(dtype: np.dtype, ahead: int = 0) -> tuple[float, float]:
-    """Bounds on ‖row‖² that leave room for one more step in either direction, or for several, each by 2^±2."""
-    room = (80 if dtype == np.float32 else 400) - 4 * ahead
-    return (2.0**-room, 2.0**room) if room > 0 else (1.0, 1.0)
+    """Bounds on ‖row‖² that leave room for one more step in either direction; for several, each by 2^±2, as far as
+    the type has it."""
+    room = max((80 if dtype == np.float32 else 400) - 4 * ahead, 8)
+    return 2.0**-room, 2.0**room

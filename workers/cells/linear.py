@@ -64,5 +64,6 @@ class Linear(Cell):
 
 def carousel_gradient(delta: Array, before: Array) -> Array:
     """∂L/∂a = Σ λ·s_{k−1} over steps, columns and units: (P, C, B, N), (C, P, B, N) -> (P,)."""
-    products = delta * before.transpose(1, 0, 2, 3)
-    return products.reshape(len(products), -1).sum(axis=-1)
+    P, C = delta.shape[:2]
+    left, right = delta.reshape(P, C, -1), np.ascontiguousarray(before).reshape(C, P, -1).swapaxes(0, 1)
+    return np.ascontiguousarray(np.vecdot(left, right)).sum(axis=-1)

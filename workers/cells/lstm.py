@@ -53,14 +53,15 @@ class LSTM(Cell):
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
     ) -> Lacking:
         Di, Df, Do, Dc, f, read = (factor[:, None] for factor in local)
-        h, c = adjoint
-        c = c + h * read
+        h, c = adjoint[0], back[1]
+        np.multiply(h, read, out=c)
+        c += adjoint[1]
         np.multiply(c, Di, out=delta[0])
         np.multiply(c, Df, out=delta[1])
         np.multiply(h, Do, out=delta[2])
         np.multiply(c, Dc, out=delta[3])
         w.pull(delta, back[0])
-        np.multiply(c, f, out=back[1])
+        c *= f
         return Lacking()
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:

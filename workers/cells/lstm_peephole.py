@@ -45,17 +45,18 @@ class LSTMPeephole(LSTM):
         assert w.p is not None
         pi, pf, po = w.p[:, :, None]
         Di, Df, Do, Dc, f, read = (factor[:, None] for factor in local[:6])
-        h, c = adjoint
+        h, c = adjoint[0], back[1]
         np.multiply(h, Do, out=delta[2])
-        c = c + h * read
+        np.multiply(h, read, out=c)
+        c += adjoint[1]
         c += po * delta[2]
         np.multiply(c, Di, out=delta[0])
         np.multiply(c, Df, out=delta[1])
         np.multiply(c, Dc, out=delta[3])
         w.pull(delta, back[0])
-        np.multiply(c, f, out=back[1])
-        back[1] += pi * delta[0]
-        back[1] += pf * delta[1]
+        c *= f
+        c += pi * delta[0]
+        c += pf * delta[1]
         return Lacking()
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
