@@ -53,7 +53,8 @@ def _sweep(run: Run, workers: Workers, name: str, point: Point, P: int) -> Resul
     mine = Sweeps.of(points, problem, size)
     more = {"whole": on_processor(lambda: ours.whole(points, _PROBES, size))}
     peers = (*_PEERS, *(("torch_lstm",) if point.cell == "lstm" else ()))
-    rounds, meter = _measured(run, workers, problem, mine.answer, peers, more)
+    exact = ours.exact(points, problem, size)
+    rounds, meter = _measured(run, workers, problem, mine.answer, peers, more, exact)
     details = {
         "points a stack": size,
         "whole run (s)": median(rounds["whole"]),
@@ -149,13 +150,14 @@ def _measured(
     mine: Callable[[], Answer],
     peers: Sequence[str],
     more: Mapping[str, Contestant],
+    exact: Answer | None = None,
 ) -> tuple[dict[str, list[float]], Meter]:
     """Check every installed peer against ours, then all of them in turns with ours and the machine's rates."""
     own = mine()
     contestants: dict[str, Contestant] = {"ours": on_processor(mine), **more}
     for name in [name for name in peers if PEERS[name].installed]:
         worker = workers.get(name)
-        require_equal(name, worker.prepare(problem), own, problem.dtype)
+        require_equal(name, worker.prepare(problem), own, problem.dtype, exact)
         contestants[name] = worker.once
     meter = Meter(problem.dtype, seconds=2e-4 if run.quick else 3e-3)
     contestants["rates"] = meter.contestant

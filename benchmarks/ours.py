@@ -8,7 +8,7 @@ comparison with peers is between ``Sweeps``: from arrays to error terms, adjoint
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -97,6 +97,22 @@ class Sweeps:
         curves = {kind: curve(v, part.loss_times, none).mean for kind, v in ln.items()}
         shapes = {name: value.shape[1:] for name, value in self.problem.parameters.items()}
         return Answer({k: back.absolute(v) for k, v in ln.items()}, curves, back.gradients.arrays(shapes))
+
+
+def exact(points: Sequence[Point], problem: Problem, size: int) -> Answer:
+    """Of the same arrays in double precision: how far from it an answer is by rounding."""
+
+    def double(arrays: NDArray) -> NDArray:
+        return arrays.astype(np.float64)
+
+    wide = replace(
+        problem,
+        dtype="float64",
+        parameters={name: double(value) for name, value in problem.parameters.items()},
+        inputs=double(problem.inputs),
+        labels=double(problem.labels),
+    )
+    return Sweeps.of([point.replace(dtype="float64") for point in points], wide, size).answer()
 
 
 def joined(found: Sequence[Answer]) -> Answer:

@@ -252,6 +252,11 @@ def test_a_peer_that_differs_is_refused() -> None:
     with pytest.raises(Unequal, match="twin: the curve of delta differs by 1e-07, allowed is 1e-08"):
         require_equal("twin", moved, own, "float64")
     require_equal("twin", moved, own, "float32")
+    far = Answer(own.ln, {"delta": own.curves["delta"] + 3e-3})
+    exact = Answer(own.ln, own.curves | {"delta": own.curves["delta"] + 1e-3}, own.gradients)
+    require_equal("twin", far, own, "float32", exact)  # rounding moves ours by a third of that
+    with pytest.raises(Unequal, match="differs by 0.003, allowed is 0.002"):
+        require_equal("twin", far, own, "float32", own)
     U = own.gradients["U"]
     with pytest.raises(Unequal, match="gradient of U"):
         require_equal("twin", Answer(gradients={"U": U + 1e-8 * np.abs(U).max()}), own, "float64")

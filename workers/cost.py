@@ -16,7 +16,7 @@ from .descent import steps_of
 from .points import Point
 from .probes import PROBES
 from .probes.base import NONLINEAR_DOWN, Sizes, Work
-from .tape import SEGMENT, spacing_of
+from .tape import projected, spacing_of
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,8 @@ def _tape(s: Sizes, cell: type[Cell], checkpoints: bool) -> int:
 
 
 def _forward(s: Sizes) -> int:
-    """Elements of the inputs' projection, a block of a segment, and of one step."""
-    return min(s.T, SEGMENT) * s.B * (s.N + s.M) + 3 * (s.G + s.components) * s.B * s.N
+    """Elements of the inputs' projection, a block of some steps, and of one step."""
+    return projected(s.B) * s.B * (s.N + s.M) + 3 * (s.G + s.components) * s.B * s.N
 
 
 def _backward(s: Sizes, cell: type[Cell]) -> int:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from .room import Room
 from .stack import Array, Stack
 
-_WARM = 1 << 14  # elements
+_COLUMNS = 16  # of a projection
 SEGMENT = 64
-"""Steps whose input projection is one product; fixed, so that its shape depends on the point alone."""
+"""Segments of checkpoints start at its multiples."""
 
 
 @dataclass(frozen=True)
@@ -191,12 +191,10 @@ def _whole_steps(stack: Stack, state: Array, start: int, net: Array, room: Room)
 
 
 def _driven_steps(stack: Stack, state: Array, start: int, net: Array, room: Room) -> Segment:
-    """Of any other cell: the inputs of many steps are projected in one product."""
+    """Of any other cell: the inputs of a few steps are projected in one product, while the cache is warm."""
     states = room.take((len(net) + 1, *state.shape), state.dtype)
     states[0] = state
-    together = SEGMENT
-    if stack.drive.shape[-1] == 1:  # no sums: the same bits in any company, so while the cache is warm
-        together = max(1, min(SEGMENT, _WARM // net[0].size))
+    together = projected(net.shape[3])
     for first in range(0, len(net), together):
         last = min(first + together, len(net))
         _project(stack, net[first:last], slice(start + first, start + last))
@@ -205,18 +203,24 @@ def _driven_steps(stack: Stack, state: Array, start: int, net: Array, room: Room
     return Segment(start, states, net)
 
 
+def projected(B: int) -> int:
+    """Steps whose input projection is one product: a power of two, and a function of the point alone, so that the
+    product has the same shape, and the same bits, in any company."""
+    return 1 << max(0, (_COLUMNS // B).bit_length() - 1)
+
+
 def _project(stack: Stack, net: Array, steps: slice) -> None:
-    """Write W x + b of one segment into the net inputs, as one product a block."""
+    """Write W x + b of some steps into the net inputs, as one product a block."""
     w, x = stack.weights, stack.drive[:, steps]
     P, C, B, M = x.shape
-    by_step = np.ascontiguousarray(x.swapaxes(0, 1))
-    flat, product = x.reshape(P, C * B, M), np.empty((P, C * B, net.shape[-1]), net.dtype)
-    for g, W in enumerate(w.W):  # all blocks at once would be as large as the segment itself
+    for g, W in enumerate(w.W):
         block = net[:, g]
         if M == 1:  # a product without a sum
-            np.multiply(by_step, W.swapaxes(-1, -2), out=block)
+            np.multiply(x.swapaxes(0, 1), W.swapaxes(-1, -2), out=block)
+        elif C == 1:
+            np.matmul(x[:, 0], W.swapaxes(-1, -2), out=block[0])
         else:
-            np.matmul(flat, W.swapaxes(-1, -2), out=product)
+            product = np.matmul(x.reshape(P, C * B, M), W.swapaxes(-1, -2))
             block[...] = product.reshape(P, C, B, -1).swapaxes(0, 1)
         if w.b is not None:
             block += w.b[g]
