@@ -255,7 +255,7 @@ def test_a_peer_that_differs_is_refused() -> None:
     far = Answer(own.ln, {"delta": own.curves["delta"] + 3e-3})
     exact = Answer(own.ln, own.curves | {"delta": own.curves["delta"] + 1e-3}, own.gradients)
     require_equal("twin", far, own, "float32", exact)  # rounding moves ours by a third of that
-    with pytest.raises(Unequal, match="differs by 0.003, allowed is 0.002"):
+    with pytest.raises(Unequal, match=r"differs by 0\.003, allowed is 0\.002"):
         require_equal("twin", far, own, "float32", own)
     U = own.gradients["U"]
     with pytest.raises(Unequal, match="gradient of U"):
