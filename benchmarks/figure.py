@@ -45,13 +45,13 @@ def draw(rows: Sequence[Result], path: Path, caption: str = "") -> None:
 
 
 def _kernels(part: Any, rows: Sequence[Result]) -> None:
-    """Left: our time over the machine's limit. Right: peers' times over ours, on a logarithmic axis."""
+    """Left: our time over the machine's limit. Right: peers' times over ours. Both on logarithmic axes."""
     left, right = part.subplots(1, 2, sharey=True, width_ratios=(1, 1.25))
     places = _places(rows)
     for y, row in zip(places, rows, strict=True):
         colour = OURS["float32" if "float32" in row.workload else "float64"]
-        over = row.over_limit or 0.0
-        left.barh(y, over, height=0.72, color=colour)
+        over = row.over_limit or 1.0
+        left.barh(y, over - 1, left=1, height=0.72, color=colour)
         left.text(over, y, f" {over:.1f}", va="center", fontsize=7, color=INK)
         for target in row.targets:
             if target.at_most:
@@ -68,7 +68,9 @@ def _kernels(part: Any, rows: Sequence[Result]) -> None:
             right.plot(value, y, marker, color=shade, markersize=5, markeredgewidth=0)
     left.set_yticks(places, [row.workload for row in rows], fontsize=7.5)
     left.set_ylim(max(places) + 0.8, -0.8)
-    left.set_xlim(0)
+    left.set_xscale("log")
+    left.set_xlim(0.9, 1.3 * max(left.get_xlim()[1], 2.0))
+    _plain_ticks(left)
     left.axvline(1, color=INK, linewidth=0.9)
     right.axvline(1, color=OURS["float64"], linewidth=1.6)
     right.set_xscale("log")
