@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .results import Result
+from .tables import number
 
 INK, GREY, PALE = "#1b1f24", "#8a919a", "#eceef1"
 OURS = {"float64": "#0b6e99", "float32": "#7fb8d1"}
@@ -88,7 +89,7 @@ def _places(rows: Sequence[Result]) -> list[float]:
     """A row each, with a gap where the cell or the group changes."""
     places, y, before = [], -1.0, None
     for row in rows:
-        key = (row.group, row.workload.split(" ")[0])
+        key = (row.group, row.kind)
         y += 1.0 if before in (None, key) else 1.6
         before = key
         places.append(y)
@@ -106,8 +107,8 @@ def _reach(part: Any, pairs: Sequence[tuple[Result, Any]]) -> None:
         above, below = (target.bound, target.value) if target.at_most else (target.value, target.bound)
         times = above / below if above > 0 and below > 0 else 1.0  # at most none: there are no times over it
         axes.barh(y, times - 1, left=1, height=0.66, color=REACHED if target.reached else MISSED)
-        text = f" {target.value:,.3g} ({target.text}) "
-        axes.text(times, y, text, va="center", ha="left" if times >= 1 else "right", fontsize=7.5, color=INK)
+        text = f" {number(target.value)} ({target.text})"
+        axes.text(max(times, 1.0), y, text, va="center", fontsize=7.5, color=INK)
     axes.axvline(1, color=INK, linewidth=1.2)
     axes.set_xscale("log")
     low, high = axes.get_xlim()

@@ -76,6 +76,11 @@ class Result:
             )
 
     @property
+    def kind(self) -> str:
+        """What its workload's name begins with: a cell, a number of points."""
+        return self.workload.split(" ")[0]
+
+    @property
     def over_limit(self) -> float | None:
         """Ours over the limit: 1 is all that the machine can do."""
         return None if self.limit is None else self.measured.get("limit", self.ours / self.limit)
@@ -116,7 +121,8 @@ def merge(path: Path, machine: Mapping[str, Any], results: Iterable[Result]) -> 
     new = list(results)
     kept = read(path) if path.exists() else {"results": [], "machine": {}}
     by_name = {(r.group, r.workload): r for r in (*map(Result.from_dict, kept["results"]), *new)}
-    rows = sorted(by_name.values(), key=lambda r: r.group)
+    kinds = [(r.group, r.kind) for r in by_name.values()]  # rows that came later stand with their like
+    rows = sorted(by_name.values(), key=lambda r: (r.group, kinds.index((r.group, r.kind))))
     machines = {**kept["machine"], **{r.group: dict(machine) for r in new}}
     text = json.dumps(
         {"format": FORMAT, "machine": machines, "results": [r.as_dict() for r in rows]},

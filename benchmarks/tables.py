@@ -40,6 +40,11 @@ def seconds(value: float) -> str:
     return f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.3g} µs"
 
 
+def number(value: float) -> str:
+    """As people write it: three digits, and all of those before the point."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
 def line(result: Result) -> str:
     """One workload in a line: ours, the limit, peers, targets."""
     parts = [f"ours {seconds(result.ours)}"]
@@ -111,4 +116,4 @@ def _table(rows: Sequence[Result]) -> list[str]:
 
 
 def _target(row: Result, between: str) -> str:
-    return between.join(f"{'✓' if t.reached else '✗'} {t.text}: {t.value:,.3g}" for t in row.targets)
+    return between.join(f"{'✓' if t.reached else '✗'} {t.text}: {number(t.value)}" for t in row.targets)
