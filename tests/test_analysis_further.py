@@ -130,15 +130,21 @@ def test_spectra_over_seeds(frames, runs):
     assert [row["dimension_least"], row["dimension_most"]] == [dimensions.min(), dimensions.max()]
 
 
-def test_an_exponent_that_is_minus_infinity_in_a_seed_has_no_mean(frames, runs):
-    relu = runs[
-        (runs.activation == "relu") & (runs.length == 24) & (runs.gamma == 1.0) & (runs.status == "ok")
+def test_an_exponent_that_is_minus_infinity_in_a_seed_has_no_mean(rows):
+    some = rows.to_pylist()
+    relu = [
+        row
+        for row in some
+        if (row["activation"], row["length"], row["gamma"], row["status"]) == ("relu", 24, 1.0, "ok")
     ]
-    lists = np.array(relu["lyapunov_spectrum"].tolist())
-    assert np.isneginf(lists).any()
-    for i, gone in enumerate(np.isneginf(lists).any(axis=0), start=1):
+    finite = np.array([row["lyapunov_spectrum"] for row in relu])
+    relu[0]["lyapunov_spectrum"][-2:] = [
+        -math.inf
+    ] * 2  # whether rounding leaves one is the processor's affair
+    frames = from_rows(pa.Table.from_pylist(some, schema=rows.schema))
+    for i, values in enumerate(finite.T, start=1):
         row = one(lyapunov.spectrum(frames), "simple ReLU", index=i)
-        assert np.isneginf(row["exponent"]) == gone
+        assert np.isneginf(row["exponent"]) == (i > 3 or np.isneginf(values).any())
 
 
 def test_singular_values_over_seeds(frames, runs):
