@@ -140,7 +140,7 @@ def _tape(s: Sizes, cell: type[Cell], checkpoints: bool) -> int:
     """Elements of a tape; of checkpoints, with two segments made again, of which one is being left."""
     spacing, state = spacing_of(s.T), s.B * s.N * s.components
     step = s.B * s.N * (s.G + cell.spare + s.components)
-    if cell.whole:  # rows [h, x, 1], which are the states where h is all of them
+    if cell.augmented:  # rows [h, x, 1], which are the states where h is all of them
         step += s.B * (s.M + 1 + (s.N if s.components > 1 else 0))
     if not checkpoints:
         return (s.T + 1) * step

@@ -21,8 +21,8 @@ from .tape import Tape
 @dataclass(frozen=True)
 class Stretch:
     """C consecutive steps: ``start`` (from 0) to ``stop``, states before and after them (components, C, P, B, N),
-    what W multiplies there (P, C, B, M), the cell's local derivatives, each (C, …) or None, and of a whole cell the
-    rows [h, x, 1] (P, C, B, N + M + 1)."""
+    what W multiplies there (P, C, B, M), the cell's local derivatives, each (C, …) or None, and of an augmented cell
+    the rows [h, x, 1] (P, C, B, N + M + 1)."""
 
     start: int
     stop: int
@@ -60,7 +60,7 @@ def descent(stack: Stack, tape: Tape, columns: int | None = None) -> Iterator[St
 
 
 def stretch_steps(stack: Stack) -> int:
-    """Steps whose gradients are one product and whose norms are looked at together: some 1,024 columns.
+    """Steps whose gradients are one product and whose norms are looked at together: some 512 columns.
 
     A power of two, so that stretches end where the tape's segments do.
     """

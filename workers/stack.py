@@ -117,8 +117,8 @@ def stack(
     )
     x = np.array(inputs, dtype)
     labels = _labels(points, loss_times)
-    if cell.whole:
-        weights = replace(weights, whole=_whole(weights))
+    if cell.augmented:
+        weights = replace(weights, augmented=_augmented(weights))
     return Stack(tuple(points), cell, LOSSES[first.loss], weights, x, labels, loss_times)
 
 
@@ -135,7 +135,7 @@ def _by_block(matrix: Array, G: int) -> Array:
     return np.ascontiguousarray(matrix.reshape(P, G, rows // G, L).swapaxes(0, 1))
 
 
-def _whole(w: Weights) -> Array:
+def _augmented(w: Weights) -> Array:
     """Uᵀ, Wᵀ and b of every block below one another, (G, P, N + M + 1, N)."""
     assert w.U is not None
     assert w.b is not None

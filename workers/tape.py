@@ -25,8 +25,8 @@ SEGMENT = 64
 @dataclass(frozen=True)
 class Segment:
     """C consecutive steps from ``start`` (from 0) on: states (C+1, components, P, B, N), states[0] the one before
-    them; net (C, G + spare, P, B, N), the net inputs z and behind them what the cell put aside; of a whole cell
-    rows (P, C, B, N + M + 1), what its net inputs are made of: h before the step, x and 1 side by side."""
+    them; net (C, G + spare, P, B, N), the net inputs z and behind them what the cell put aside; of an augmented
+    cell rows (P, C, B, N + M + 1), what its net inputs are made of: h before the step, x and 1 side by side."""
 
     start: int
     states: Array
@@ -169,12 +169,12 @@ def advance(stack: Stack, state: Array, start: int, stop: int, room: Room | None
     cell, C, room = stack.cell, stop - start, room or Room()
     _, P, B, N = state.shape
     net = room.take((C, len(cell.gates) + cell.spare, P, B, N), state.dtype)
-    walk = _whole_steps if cell.whole else _driven_steps
+    walk = _augmented_steps if cell.augmented else _driven_steps
     return walk(stack, state, start, net, room)
 
 
-def _whole_steps(stack: Stack, state: Array, start: int, net: Array, room: Room) -> Segment:
-    """Of a whole cell: each step's net inputs are products of its rows, which the gradients use again."""
+def _augmented_steps(stack: Stack, state: Array, start: int, net: Array, room: Room) -> Segment:
+    """Of an augmented cell: each step's net inputs are products of its rows, which the gradients use again."""
     cell, w, x = stack.cell, stack.weights, stack.drive
     (components, P, B, N), C = state.shape, len(net)
     rows = room.take((P, C + 1, B, N + x.shape[-1] + 1), state.dtype)

@@ -44,8 +44,8 @@ class Weights:
     """Parameters of a stack as a step uses them.
 
     U (G, P, N, N) with U[g, p] block g; W (G, P, N, M); b (G, P, 1, N); p (3, P, 1, N); a, leak (P, 1, 1);
-    b_u (P, 1, N); turn (3, P, 1, N/2): ρ, cos θ, sin θ of every pair; V (P, K, N); d (P, 1, K). whole
-    (G, P, N + M + 1, N): Uᵀ, Wᵀ and b below one another. What a cell lacks is None.
+    b_u (P, 1, N); turn (3, P, 1, N/2): ρ, cos θ, sin θ of every pair; V (P, K, N); d (P, 1, K).
+    augmented (G, P, N + M + 1, N): Uᵀ, Wᵀ and b below one another. What a cell lacks is None.
     """
 
     V: Array
@@ -58,13 +58,13 @@ class Weights:
     p: Array | None = None
     b_u: Array | None = None
     turn: Array | None = None
-    whole: Array | None = None
+    augmented: Array | None = None
 
-    def drive(self, row: Array, out: Array, gates: slice = slice(None), part: slice = slice(None)) -> None:
-        """U h + W x + b of some blocks into ``out`` (G, P, B, N), from rows [h, x, 1] (P, B, N + M + 1), as one
-        product; of a ``part`` of the sum where ``row`` is only that part of the rows."""
-        assert self.whole is not None
-        np.matmul(row, self.whole[gates, :, part], out=out)
+    def net(self, row: Array, out: Array, gates: slice = slice(None), part: slice = slice(None)) -> None:
+        """U h + W x + b of some blocks into ``out`` (G, P, B, N), from augmented rows [h, x, 1] (P, B, N + M + 1),
+        as one product; of a ``part`` of the sum where ``row`` is only that part of the rows."""
+        assert self.augmented is not None
+        np.matmul(row, self.augmented[gates, :, part], out=out)
 
     def pull(self, delta: Array, out: Array, gates: slice = slice(None)) -> None:
         """Σ_g U_gᵀ δ_g: (G, P, Q, B, N) -> ``out`` (P, Q, B, N)."""
@@ -164,7 +164,7 @@ class Cell(ABC):
     """Blocks behind the net input's in which a step leaves what its adjoint needs: factors of its derivatives."""
     over: ClassVar[bool] = False
     """Whether ``step_adjoint`` may be told to write δ over λ."""
-    whole: ClassVar[bool] = True
+    augmented: ClassVar[bool] = True
     """Whether a step sees h, x and 1 side by side, as a row that Uᵀ, Wᵀ and b multiply in one product."""
     together: ClassVar[int] = 1
     """Units that belong together: hidden_size is a multiple of it."""
@@ -206,7 +206,7 @@ class Cell(ABC):
     @abstractmethod
     def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
         """One step in place: the net inputs z (G + spare, P, B, N) are made from ``row`` [h, x, 1]
-        (P, B, N + M + 1) where the cell is ``whole``, else they come with W x + b; ``after`` is filled.
+        (P, B, N + M + 1) where the cell is ``augmented``, else they come with W x + b; ``after`` is filled.
 
         The spare blocks are for what the step's adjoint needs: it is made while its arguments are in the cache.
         """

@@ -26,7 +26,7 @@ class Diagonal(Cell):
     recurrent = ("rho", "theta")
     default_gamma = 0.99
     bounded = ("adjoint", "delta")
-    whole = False
+    augmented = False
     together = 2
 
     def draw(self, point: Knobs) -> dict[str, Any]:

@@ -61,19 +61,19 @@ class GRU(Cell):
 
     def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
         h, N = before[0], before.shape[-1]
-        w.drive(row, z[:2], slice(0, 2))
+        w.net(row, z[:2], slice(0, 2))
         k, r, Dk, Dr, Dn = z[4:9]
         logistic_both(z[:2], z[4:6], z[6:8])
         if self.reset == "before":
             np.multiply(r, h, out=z[3])
             inner = row.copy()
             inner[..., :N] = z[3]
-            w.drive(inner, z[2:3], slice(2, 3))
+            w.net(inner, z[2:3], slice(2, 3))
         else:
-            w.drive(row[..., :N], z[3:4], slice(2, 3), slice(N))
+            w.net(row[..., :N], z[3:4], slice(2, 3), slice(N))
             if w.b_u is not None:
                 z[3] += w.b_u
-            w.drive(row[..., N:], z[2:3], slice(2, 3), slice(N, None))
+            w.net(row[..., N:], z[2:3], slice(2, 3), slice(N, None))
             z[2] += r * z[3]
         n, rest = np.empty_like(h), np.empty_like(h)
         tanh_both(z[2], n, Dn)

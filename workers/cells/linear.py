@@ -23,7 +23,7 @@ class Linear(Cell):
     arrays = ("a", "W")
     recurrent = ("a",)
     bounded = ("adjoint", "delta")
-    whole = False
+    augmented = False
 
     def draw(self, point: Knobs) -> dict[str, Any]:
         W = input_weights(point.seed, point.hidden_size, point.input_size)

@@ -40,7 +40,7 @@ class LSTM(Cell):
         return geometric_gate(arrays["b"][N : 2 * N])
 
     def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
-        w.drive(row, z[:4])
+        w.net(row, z[:4])
         gates = np.empty_like(z[:3])
         logistic_both(z[:3], gates, z[4:7])
         enter(z, gates, before[1], after[1])

@@ -39,7 +39,7 @@ class LSTM1997(Cell):
 
     def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
         assert w.a is not None
-        w.drive(row, z[:3])
+        w.net(row, z[:3])
         gates, value = np.empty_like(z[:2]), np.empty_like(z[2])
         i, o = gates
         logistic_both(z[:2], gates, z[3:5])

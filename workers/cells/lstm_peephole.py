@@ -27,7 +27,7 @@ class LSTMPeephole(LSTM):
 
     def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
         assert w.p is not None
-        w.drive(row, z[:4])
+        w.net(row, z[:4])
         z[:2] += w.p[:2] * before[1]
         gates = np.empty_like(z[:3])
         logistic_both(z[:2], gates[:2], z[4:6])

@@ -23,7 +23,7 @@ class MinGRU(Cell):
     parameters = ("gate_init",)
     arrays = ("W", "b")
     recurrent = ()
-    whole = False
+    augmented = False
     logistic_gates = ("k",)
     default_gamma = 0.99
     keep_gate: ClassVar[int | None] = 0

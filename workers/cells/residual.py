@@ -44,7 +44,7 @@ class Residual(Cell):
 
     def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
         assert w.leak is not None
-        w.drive(row, z[:1])
+        w.net(row, z[:1])
         value = np.empty_like(z[0])
         self.f.both(z[0], value, z[1])
         value *= w.leak

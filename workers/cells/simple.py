@@ -34,7 +34,7 @@ class Simple(Cell):
         return float(np.linalg.norm(arrays["U"], 2)) * self.f.slope
 
     def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
-        w.drive(row, z[:1])
+        w.net(row, z[:1])
         value = np.empty_like(z[0])  # ``after`` is not contiguous
         self.f.both(z[0], value, z[1])
         after[0] = value
