@@ -21,8 +21,8 @@ from .tape import Tape
 @dataclass(frozen=True)
 class Stretch:
     """C consecutive steps: ``start`` (from 0) to ``stop``, states before and after them (components, C, P, B, N),
-    what W multiplies there (P, C, B, M), the cell's local derivatives, each (C, …) or None, and of an augmented cell
-    the rows [h, x, 1] (P, C, B, N + M + 1)."""
+    what W multiplies there (P, C, B, M), the cell's local derivatives, each (C, …) or None, and of an augmented
+    cell the rows [h, x, 1] (P, C, B, N + M + 1)."""
 
     start: int
     stop: int
