@@ -5,6 +5,7 @@ import pytest
 from helpers import row, vectors
 from longlag.workers import Point, measure, trace
 from longlag.workers.cells import CELLS
+from longlag.workers.probes import pairs
 
 SMALL = dict(hidden_size=6, input_size=3, output_size=2, batch_size=3)
 PAIRS = ("all_pairs", "pair_map")
@@ -43,6 +44,20 @@ def test_pairs_do_not_depend_on_the_points_own_loss_times(cell):
     for name in ("pair_mean", "pair_spread", "pair_q05", "pair_map"):
         found = [np.array(one[name], float).tobytes() for one in rows]
         assert found[0] == found[1] == found[2], name
+
+
+@pytest.mark.parametrize("more", [{"activation": "tanh"}, {"activation": "relu", "gamma": 0.5, "seed": 3}])
+def test_lags_by_blocks_have_the_same_bits(monkeypatch, more):
+    points = [
+        Point(cell="simple", length=40, loss_times=times, **SMALL, **more) for times in ("last", "every")
+    ]
+    whole = [row(point, probes=PAIRS) for point in points]
+    for several in (1, 7, 40):
+        monkeypatch.setattr(pairs, "_TOGETHER", several * 40 * SMALL["batch_size"])
+        for point, before in zip(points, whole, strict=True):
+            found = row(point, probes=PAIRS)
+            for name in ("pair_mean", "pair_spread", "pair_q05", "pair_q50", "pair_q95"):
+                assert np.array(found[name], float).tobytes() == np.array(before[name], float).tobytes()
 
 
 def truncated(one, window):

@@ -70,8 +70,8 @@ def backward(
     adjoints: bool = True,
     room: Room | None = None,
 ) -> Backward:
-    """Sweep from T down to step 1; with ``norms_only`` there are no gradients but those of the read-out, without
-    ``adjoints`` the norms of λ are left for another sweep. ``room`` has memory for what is gone behind it.
+    """Sweep from T down to step 1; with ``norms_only`` there are no gradients, without ``adjoints`` the norms
+    of λ are left for another sweep. ``room`` has memory for what is gone behind it.
 
     ``error_terms(k, first, unit)``, if given, is called for every step (from 0) and bundle with the unit vectors
     (G, P, Q, B, N) of the rows from ``first`` on, counted from the last loss time.
@@ -114,8 +114,10 @@ class _Sweep:
         self.ln_adjoint = np.full_like(self.ln_delta, -np.inf) if adjoints else None
         self.alive = True
         self.gradients = Gradients(stack.cell, B)
-        self.gradients.add_read_out(outputs)
-        self.terms = None if norms_only else Terms.of(stack, min(T, stretch_steps(stack)), room)
+        self.terms = None
+        if not norms_only:
+            self.gradients.add_read_out(outputs)
+            self.terms = Terms.of(stack, min(T, stretch_steps(stack)), room)
 
     def take(self, stretch: Stretch) -> None:
         """The steps of a stretch, the later ones first."""
@@ -181,7 +183,7 @@ class _Sweep:
             above, below = below, spare[1] if below is spare[0] else spare[0]
             own = above if over else own  # what is left of λ when the next one is there
         for one in norms:
-            one.exponent[:, :, first : first + bundle.rows] = bundle.exponent
+            one.scale(slice(None), first, bundle)
             safe = safe and one.safe(first, bundle)
         if kept:
             kept.exponent[:] = self.rows.absolute(bundle, alive=True)

@@ -64,8 +64,8 @@ _POINTS = (8, 128)  # points of a stack: fewer do not share a step's calls well,
 _POINT_BYTES = 1 << 14  # interpreter's objects and small arrays of a point
 _ROW_BYTES = 1 << 12  # interpreter's objects of a point that is measured or waits for it, and a row's numbers
 _COPIES = 3  # of a row: as measured, in its place among the shard's, in the file
-STACK = 1 << 20
-"""Bytes of a stack whatever its points: interpreter's objects and small arrays; part of ``base_memory``."""
+STACK = 3 << 19
+"""Bytes of a stack whatever its points, part of ``base_memory``: objects, scratch and small arrays, a file."""
 _BASE = 250 * 2**20
 
 

@@ -64,31 +64,22 @@ def live_mean(ratios: Float) -> Float:
 
 def live_sum(values: Float) -> tuple[Float, NDArray[np.int64]]:
     """Sum of the values that are not NaN, and how many there are: (…, n) -> (…)."""
-    total = values.sum(axis=-1)
-    if not np.isnan(total).any():
-        return total, np.full(total.shape, values.shape[-1])
-    alive = ~np.isnan(values)
-    return np.where(alive, values, 0.0).sum(axis=-1), alive.sum(axis=-1)
+    dead = np.isnan(values)
+    if not dead.any():
+        return values.sum(axis=-1), np.full(values.shape[:-1], values.shape[-1])
+    return np.where(dead, 0.0, values).sum(axis=-1), values.shape[-1] - dead.sum(axis=-1)
 
 
 def live_quantiles(ratios: Float) -> Float:
-    """Linearly interpolated quantiles of the values that are not NaN: (…, n) -> (3, …)."""
+    """Linearly interpolated quantiles of the values that are not NaN: (…, n) -> (3, …); −inf where all are."""
     ordered = np.sort(ratios, axis=-1)  # NaN last
-    most = ordered.shape[-1] - 1
-    if most >= 0 and not np.isnan(ordered[..., most]).any():
-        place = np.multiply(QUANTILES, most)
-        low = place.astype(np.int64)
-        a, b = ordered[..., low], ordered[..., np.minimum(low + 1, most)]
-        return np.moveaxis(a + (place - low) * (b - a), -1, 0)
-    result = np.empty((len(QUANTILES), *ordered.shape[:-1]))
-    count = (~np.isnan(ordered)).sum(axis=-1)
-    for q, share in enumerate(QUANTILES):
-        place = share * np.maximum(count - 1, 0)
-        low = np.floor(place).astype(np.int64)
-        high = np.minimum(low + 1, np.maximum(count - 1, 0))
-        a, b = (np.take_along_axis(ordered, i[..., None], axis=-1)[..., 0] for i in (low, high))
-        result[q] = np.where(count > 0, a + (place - low) * (b - a), -np.inf)
-    return result
+    count = ordered.shape[-1] - np.isnan(ordered).sum(axis=-1)
+    last = np.maximum(count - 1, 0)[..., None]
+    place = np.multiply(QUANTILES, last)
+    low = place.astype(np.int64)
+    a, b = (np.take_along_axis(ordered, i, axis=-1) for i in (low, np.minimum(low + 1, last)))
+    found = np.where((count > 0)[..., None], a + (place - low) * (b - a), -np.inf)
+    return np.ascontiguousarray(np.moveaxis(found, -1, 0))
 
 
 def rounding(lags: int, dtype: np.dtype) -> Float:

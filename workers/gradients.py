@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells.base import Array, Cell, Chunk, outer
+from .cells.base import Array, Cell, Chunk
 from .outputs import Outputs
+from .products import outer
 from .room import Room
 from .scale import DEAD, LN2, Exponents, add, rescaled, squared_norms, times_power
 from .stack import Stack

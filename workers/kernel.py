@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from .adjoint import Backward, Rows, backward
 from .calibrate import Calibration, calibrate
@@ -21,15 +20,16 @@ from .errors import InvalidPoint, Unreachable
 from .outputs import Outputs, read
 from .points import Point
 from .probes import PROBES, Swept
+from .products import BLAS
 from .room import Room
 from .stack import Stack, draw_inputs, draw_parameters, make_cell, stack
 from .streams import company
 from .tape import Tape, Whole, forward, overflow_step
 
+_BUFFER = 1024  # elements
 Arrays = Mapping[str, NDArray]
 Columns = dict[str, Any]
 """Column name -> one value, or one list, a point, in an array or a list; what is null throughout is left out."""
-_blas = ThreadpoolController()
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,12 @@ def _calibrated(found: Sequence[Calibration | None], places: Sequence[int]) -> C
 
 @contextmanager
 def numerics() -> Iterator[None]:
-    """One BLAS thread, and floating-point warnings off: what is not finite becomes a status."""
-    with _blas.limit(limits=1, user_api="blas"), np.errstate(all="ignore"):
+    """One BLAS thread, small buffers, and floating-point warnings off: what is not finite becomes a status.
+
+    NumPy copies what is broadcast in the first dimensions into its buffer, where that has room for several rows.
+    """
+    with BLAS.limit(limits=1, user_api="blas"), np.errstate(all="ignore"):  # which restores the size as well
+        np.setbufsize(_BUFFER)
         yield
 
 

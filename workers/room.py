@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import aligned
+
 
 class Room:
     """Lends arrays and takes them back. What it lends has whatever was left in it. Not for several threads."""
@@ -17,7 +19,7 @@ class Room:
         self._free: list[NDArray[np.uint8]] = []
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype) -> NDArray[Any]:
-        """A contiguous array, in the smallest piece of memory that holds it."""
+        """A contiguous array at the start of a cache line, in the smallest piece of memory that holds it."""
         size = math.prod(shape) * dtype.itemsize
         fitting = [piece for piece in self._free if piece.size >= size]
         if fitting:
@@ -26,13 +28,13 @@ class Room:
         else:
             if self._free:  # in place of the largest that is too small
                 self._drop(max(self._free, key=len))
-            piece = np.empty(size, np.uint8)
-            self._own[id(piece)] = piece
+            piece = aligned.empty((size,), np.dtype(np.uint8))
+            self._own[id(piece.base)] = piece
         return piece[:size].view(dtype).reshape(shape)
 
     def _drop(self, piece: NDArray[np.uint8]) -> None:
         self._free = [other for other in self._free if other is not piece]
-        del self._own[id(piece)]
+        del self._own[id(piece.base)]
 
     def give(self, *arrays: NDArray[Any]) -> None:
         """Take back what was lent, once nobody looks at it any more; any other array is left alone."""

@@ -66,11 +66,11 @@ class Bundle:
         return Bundle(value, exponent)
 
 
-def ln_of(squares: NDArray[np.float64], exponent: Exponents) -> NDArray[np.float64]:
-    """ln of the norms √squares · 2^exponent; −inf for zero."""
+def ln_of(squares: NDArray[np.float64], exponent: Exponents | None) -> NDArray[np.float64]:
+    """ln of the norms √squares · 2^exponent, which is zero where it is None; −inf for zero."""
     ln = np.log(squares)
     ln *= 0.5
-    if exponent.any():
+    if exponent is not None and exponent.any():
         ln += exponent * LN2
     return ln
 

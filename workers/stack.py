@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from . import aligned
 from .cells import CELLS, Cell
 from .cells.base import Weights
 from .inputs import INPUTS, TARGETS
@@ -132,14 +133,17 @@ def _labels(points: Sequence[Point], times: Sequence[int]) -> NDArray:
 def _by_block(matrix: Array, G: int) -> Array:
     """(P, G·N, L) -> (G, P, N, L), contiguous."""
     P, rows, L = matrix.shape
-    return np.ascontiguousarray(matrix.reshape(P, G, rows // G, L).swapaxes(0, 1))
+    return aligned.copy(matrix.reshape(P, G, rows // G, L).swapaxes(0, 1))
 
 
 def _augmented(w: Weights) -> Array:
     """Uᵀ, Wᵀ and b of every block below one another, (G, P, N + M + 1, N)."""
     assert w.U is not None
     assert w.b is not None
-    return np.concatenate([w.U.swapaxes(-1, -2), w.W.swapaxes(-1, -2), w.b], axis=2)
+    parts = w.U.swapaxes(-1, -2), w.W.swapaxes(-1, -2), w.b
+    G, P, _, N = w.U.shape
+    whole = aligned.empty((G, P, sum(part.shape[2] for part in parts), N), w.U.dtype)
+    return np.concatenate(parts, axis=2, out=whole)
 
 
 def _turns(parameters: Sequence[Mapping[str, NDArray]], dtype: np.dtype) -> Array:

@@ -14,8 +14,10 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import aligned
 from ..activations import ACTIVATIONS, Activation
 from ..errors import Unreachable
+from ..products import multiply
 from ..weights import standard_uniform
 
 Array = NDArray[np.floating]
@@ -71,9 +73,9 @@ class Weights:
         assert self.U is not None
         G, P, Q, B, N = delta.shape
         flat, total = delta.reshape(G, P, Q * B, N, copy=False), out.reshape(P, Q * B, N, copy=False)
-        np.matmul(flat[0], self.U[gates][0], out=total)
+        multiply(flat[0], self.U[gates][0], total)
         for block, U in zip(flat[1:], self.U[gates][1:], strict=True):
-            total += np.matmul(block, U)
+            total += multiply(block, U, aligned.scratch("product", total))
 
 
 class Lacking(NamedTuple):
@@ -112,25 +114,6 @@ class Chunk(NamedTuple):
             rows = np.empty((P, C, B, N + M + 1), self.delta.dtype)
             rows[..., :N], rows[..., N:-1], rows[..., -1] = self.before[0].swapaxes(0, 1), self.drive, 1
         return rows.reshape(P, C * B, -1)
-
-
-def rows_to_columns(array: Array) -> Array:
-    """(C, P, B, N) -> (P, C·B, N), contiguous: the layout in which a sum over time is one product."""
-    C, P, B, N = array.shape
-    return np.ascontiguousarray(array.transpose(1, 0, 2, 3)).reshape(P, C * B, N)
-
-
-def outer(left: Array, right: Array) -> Array:
-    """Σ over steps and columns of left ⊗ right: (G, P, C·B, N), (P, C·B, L) -> (P, G·N, L)."""
-    G, P, _, N = left.shape
-    product = np.matmul(left.swapaxes(-1, -2), right)
-    # contiguous before it is reshaped: a dot product over a strided view has other last bits
-    return np.ascontiguousarray(product.transpose(1, 0, 2, 3)).reshape(P, G * N, right.shape[-1])
-
-
-def summed(columns: Array) -> Array:
-    """Σ over steps and columns: (G, P, C·B, N) -> (P, G·N)."""
-    return outer(columns, np.ones((*columns.shape[1:3], 1), columns.dtype))[..., 0]
 
 
 class Cell(ABC):

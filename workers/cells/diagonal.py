@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import aligned
 from ..activations import ACTIVATIONS
+from ..products import outer, rows_to_columns, summed
 from ..weights import angles, input_weights, ring
-from .base import Array, Cell, Chunk, Knobs, Lacking, Weights, outer, rows_to_columns, summed
+from .base import Array, Cell, Chunk, Knobs, Lacking, Weights
 
 
 class Diagonal(Cell):
@@ -79,7 +81,7 @@ class Diagonal(Cell):
 def _turned(h: Array, rho: Any, cos: Any, sin: Any) -> Array:
     """ρ R(θ) h for every pair of units, (…, N) -> (…, N)."""
     x, y = h[..., 0::2], h[..., 1::2]
-    result = np.empty_like(h)
+    result = aligned.scratch("turned", h)
     result[..., 0::2] = (x * cos - y * sin) * rho
     result[..., 1::2] = (x * sin + y * cos) * rho
     return result

@@ -4,20 +4,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .. import aligned
 from ..activations import ACTIVATIONS, complement, logistic_both, tanh_both
-from .base import (
-    Array,
-    Cell,
-    Chunk,
-    Knobs,
-    Lacking,
-    Weights,
-    geometric_gate,
-    keep_bias,
-    outer,
-    rows_to_columns,
-    summed,
-)
+from ..products import outer, rows_to_columns, summed
+from .base import Array, Cell, Chunk, Knobs, Lacking, Weights, geometric_gate, keep_bias
 from .lstm import gated_arrays
 
 
@@ -75,7 +65,7 @@ class GRU(Cell):
                 z[3] += w.b_u
             w.net(row[..., N:], z[2:3], slice(2, 3), slice(N, None))
             z[2] += r * z[3]
-        n, rest = np.empty_like(h), np.empty_like(h)
+        n, rest = aligned.scratch("value", h), aligned.scratch("rest", h)
         tanh_both(z[2], n, Dn)
         complement(z[0], k, Dk, rest)
         Dn *= rest
@@ -96,7 +86,7 @@ class GRU(Cell):
         h = adjoint[0]
         np.multiply(h, Dk, out=delta[0])
         np.multiply(h, Dn, out=delta[2])
-        through = np.empty_like(h)
+        through = aligned.scratch("through", h)
         if self.reset == "before":
             w.pull(delta[2:], through, slice(2, 3))
             np.multiply(through, Dr, out=delta[1])

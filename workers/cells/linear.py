@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from ..activations import ACTIVATIONS
+from ..products import outer
 from ..weights import input_weights
-from .base import Array, Cell, Chunk, Knobs, Lacking, Weights, outer
+from .base import Array, Cell, Chunk, Knobs, Lacking, Weights
 
 
 class Linear(Cell):

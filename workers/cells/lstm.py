@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .. import aligned
 from ..activations import ACTIVATIONS, logistic_both, tanh_both
 from ..weights import blocks, input_weights
 from .base import Array, Cell, Chunk, Knobs, Lacking, Weights, geometric_gate, keep_bias
@@ -41,7 +42,7 @@ class LSTM(Cell):
 
     def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
         w.net(row, z[:4])
-        gates = np.empty_like(z[:3])
+        gates = aligned.scratch("gates", z[:3])
         logistic_both(z[:3], gates, z[4:7])
         enter(z, gates, before[1], after[1])
         leave(z, gates[2], after)
@@ -73,7 +74,7 @@ class LSTM(Cell):
 
 def enter(z: Array, gates: Array, before: Array, after: Array) -> None:
     """c_t = f ⊙ c_{t−1} + i ⊙ tanh(z_c) and the factors, from the gates i and f with their derivatives z[4:6]."""
-    i, f, value = gates[0], gates[1], np.empty_like(before)
+    i, f, value = gates[0], gates[1], aligned.scratch("value", before)
     tanh_both(z[3], value, z[7])
     z[4] *= value
     z[5] *= before

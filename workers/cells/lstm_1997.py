@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import aligned
 from ..activations import ACTIVATIONS, logistic_both, tanh_both
 from .base import Array, Cell, Chunk, Knobs, Lacking, Weights
 from .linear import carousel_gradient
@@ -40,7 +41,7 @@ class LSTM1997(Cell):
     def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
         assert w.a is not None
         w.net(row, z[:3])
-        gates, value = np.empty_like(z[:2]), np.empty_like(z[2])
+        gates, value = aligned.scratch("gates", z[:2]), aligned.scratch("value", z[2])
         i, o = gates
         logistic_both(z[:2], gates, z[3:5])
         tanh_both(z[2], value, z[5])

@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import aligned
 from ..activations import logistic_both
+from ..products import rows_to_columns, summed
 from ..weights import peepholes
-from .base import Array, Chunk, Knobs, Lacking, Weights, rows_to_columns, summed
+from .base import Array, Chunk, Knobs, Lacking, Weights
 from .lstm import LSTM, enter, leave
 
 
@@ -29,7 +31,7 @@ class LSTMPeephole(LSTM):
         assert w.p is not None
         w.net(row, z[:4])
         z[:2] += w.p[:2] * before[1]
-        gates = np.empty_like(z[:3])
+        gates = aligned.scratch("gates", z[:3])
         logistic_both(z[:2], gates[:2], z[4:6])
         enter(z, gates, before[1], after[1])
         z[2] += w.p[2] * after[1]

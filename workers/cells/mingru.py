@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..activations import ACTIVATIONS, complement, logistic_both
+from ..products import outer, summed
 from ..weights import input_weights
-from .base import Array, Cell, Chunk, Knobs, Lacking, Weights, geometric_gate, keep_bias, outer, summed
+from .base import Array, Cell, Chunk, Knobs, Lacking, Weights, geometric_gate, keep_bias
 
 
 class MinGRU(Cell):

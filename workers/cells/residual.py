@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import aligned
 from ..errors import Unreachable
 from ..weights import input_weights, recurrent
 from .base import Array, Cell, Chunk, Knobs, Lacking, Weights
@@ -45,7 +46,7 @@ class Residual(Cell):
     def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
         assert w.leak is not None
         w.net(row, z[:1])
-        value = np.empty_like(z[0])
+        value = aligned.scratch("value", z[0])
         self.f.both(z[0], value, z[1])
         value *= w.leak
         np.multiply(before[0], 1 - w.leak, out=after[0])

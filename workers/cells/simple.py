@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import aligned
+from ..products import outer
 from ..weights import input_weights, recurrent
-from .base import Array, Cell, Chunk, Knobs, Lacking, Weights, outer
+from .base import Array, Cell, Chunk, Knobs, Lacking, Weights
 
 
 class Simple(Cell):
@@ -35,7 +37,7 @@ class Simple(Cell):
 
     def step(self, w: Weights, z: Array, row: Array, before: Array, after: Array) -> None:
         w.net(row, z[:1])
-        value = np.empty_like(z[0])  # ``after`` is not contiguous
+        value = aligned.scratch("value", z[0])  # ``after`` is not contiguous
         self.f.both(z[0], value, z[1])
         after[0] = value
 

@@ -14,6 +14,7 @@ from ..outputs import read
 from .base import Column, Probe, Sizes, Swept, Values, Work, grid
 
 _AICHER = "Aicher, Foti & Fox 2019"
+_TOGETHER = 1 << 16  # ratios of a point
 
 
 def _norms(swept: Swept) -> tuple[NDArray[np.float64], tuple[int, ...]]:
@@ -37,14 +38,15 @@ def measure(swept: Swept) -> Values:
     start = np.ascontiguousarray(flat[:, :: T + 1])
     sums, counts = np.zeros((P, len(lags), T)), np.zeros((P, len(lags), T), np.int64)
     quantiles = np.empty((3, P, len(lags)))
-    for i, lag in enumerate(lags):
-        values = flat[:, lag * T :: T + 1] - start[:, lag:]  # t = ℓ + 1 … T
-        total, count = values.sum(axis=-1), np.int64(B)
-        if not np.isfinite(total).all():
-            values[~np.isfinite(values)] = np.nan
-            total, count = live_sum(values)
-        sums[:, i, lag:], counts[:, i, lag:] = total, count
-        quantiles[:, :, i] = live_quantiles(values.reshape(P, -1))
+    several = _lags_at_once(T, B)
+    for first in range(0, len(lags), several):
+        some = slice(first, first + several)
+        values = np.full((P, len(lags[some]), T - lags[first], B), np.nan)
+        for i, lag in enumerate(lags[some]):  # t = ℓ + 1 … T
+            np.subtract(flat[:, lag * T :: T + 1], start[:, lag:], out=values[:, i, lag - lags[first] :])
+        values[~np.isfinite(values)] = np.nan
+        sums[:, some, lags[first] :], counts[:, some, lags[first] :] = live_sum(values)
+        quantiles[:, :, some] = live_quantiles(values.reshape(*values.shape[:2], -1))
     mean, spread = _mean_and_spread(sums, counts)
     names = ("pair_q05", "pair_q50", "pair_q95")
     return {
@@ -53,6 +55,11 @@ def measure(swept: Swept) -> Values:
         "pair_spread": spread,
         **dict(zip(names, quantiles, strict=True)),
     }
+
+
+def _lags_at_once(T: int, B: int) -> int:
+    """Lags whose ratios are handled together: as many as the processor's cache holds."""
+    return max(1, _TOGETHER // (T * B))
 
 
 def _mean_and_spread(
@@ -83,9 +90,11 @@ def whole_map(swept: Swept) -> Values:
 
 def _cost(s: Sizes) -> Work:
     pairs = float(s.T * s.T * s.B)
-    block = 8.0 * (7 * s.T * s.B + 6 * s.T * min(s.T, 1280) + 40 * s.T)
+    lags = min(s.T, 1280)
+    several = min(lags, _lags_at_once(s.T, s.B))
+    block = 8.0 * (3 * s.T * s.B * (1 + several) + 6 * s.T * lags + 40 * s.T)
     if s.R == s.T:
-        return Work(elements=7.0 * pairs, bytes=block, kept=48.0 * min(s.T, 1280))
+        return Work(elements=7.0 * pairs, bytes=block, kept=48.0 * lags)
     down = s.down((s.T + 1) / 2, s.B)
     stretch = min(s.T, steps_of(s.B))
     sweep = 8.0 * (pairs + s.T * s.B * (s.N * (3 + s.components) + 5 * s.K + 6 * stretch))
@@ -95,7 +104,7 @@ def _cost(s: Sizes) -> Work:
         down.elements + 7.0 * pairs,
         down.steps,
         bytes=max(block, sweep + beside),
-        kept=8.0 * pairs + 48.0 * min(s.T, 1280),
+        kept=8.0 * pairs + 48.0 * lags,
     )
 
 
