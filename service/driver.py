@@ -7,12 +7,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 from ..workers.errors import BadFile
 from .errors import LonglagError, first_line
-from .executors import ClusterLost, Executor, Outcome, make_executor
+from .executors import Ahead, ClusterLost, Executor, Outcome, make_executor
 from .index import Index, RevisionInfo
 from .jobs import JobRecord, Jobs
 from .lease import Cancelled, Lease
@@ -24,6 +24,7 @@ from .study import Study
 
 INLINE_SECONDS = 2.0
 """Less work than that is done in the driver itself: Ray takes longer to start."""
+_MANY = 20_000  # points whose plan takes as long as a good part of Ray's start
 _WAIT_SECONDS = 0.5
 _STARTS = 3  # times that a Ray of our own is started, should its main processes be killed
 _HOPELESS = (
@@ -86,19 +87,30 @@ def _complete(
     """Take in what is there already, and compute the rest."""
     index.adopt(store)
     counts = index.counts(revision.id, revision.probes)
-    work = missing(index, revision, settings, counts)
-    tally = Tally(work, counts, lease, on_progress)
-    tally.report()
-    small = settings.ray == "local" and work.seconds < INLINE_SECONDS and not lease.died_before
-    if work.shards:
-        with make_executor(settings, inline=small) as executor:
+    with ExitStack() as stack:
+        ahead = None
+        if settings.ray != "inline" and revision.size - _there(counts) >= _MANY:
+            ahead = stack.enter_context(Ahead(make_executor(settings)))
+        work = missing(index, revision, settings, counts)
+        tally = Tally(work, counts, lease, on_progress)
+        tally.report()
+        if work.shards and ahead:
+            _travel(work, ahead.ready(), index, store, tally)
+        elif work.shards:
+            small = settings.ray == "local" and work.seconds < INLINE_SECONDS and not lease.died_before
+            executor = stack.enter_context(make_executor(settings, inline=small))
             _travel(work, executor, index, store, tally)
+
+
+def _there(counts: Mapping[str, int]) -> int:
+    """Points that need not be computed, of those that are counted by status."""
+    return sum(n for status, n in counts.items() if status != "error")
 
 
 def missing(index: Index, revision: RevisionInfo, settings: Settings, counts: Mapping[str, int]) -> Plan:
     """What a revision lacks, as shards. ``counts``: its points by status (``Index.counts``); where they say that it
     lacks nothing its grid is not even expanded."""
-    if sum(n for status, n in counts.items() if status != "error") == revision.size:
+    if _there(counts) == revision.size:
         return Plan((), revision.size, revision.size, settings.slots)
     lacks = index.lacking(revision.id, revision.probes)
     study = Study.from_toml(revision.toml)

@@ -102,6 +102,69 @@ def test_a_second_run_computes_nothing_and_starts_nothing(
     assert (job.state, job.done, job.counts) == ("done", 72, {"ok": 72})
 
 
+class Slow(InlineExecutor):
+    """Starts for a while, and says what happens to it."""
+
+    def __init__(self, data: str, said: list[str], problem: Exception | None = None) -> None:
+        super().__init__(data)
+        self.said, self.problem = said, problem
+
+    def start(self) -> None:
+        self.said.append("starting")
+        time.sleep(0.4)
+        self.said.append("started")
+        if self.problem:
+            raise self.problem
+
+    def stop(self) -> None:
+        self.said.append("stopped")
+        super().stop()
+
+
+def test_workers_start_while_many_points_are_planned(
+    settings: Settings, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    real = driver.plan
+
+    def planned(*given: object) -> object:
+        time.sleep(0.2)
+        said.append("planned")
+        return real(*given)  # pyright: ignore[reportArgumentType]
+
+    elsewhere = settings.model_copy(update={"ray": "local"})
+    monkeypatch.setattr(driver, "_MANY", 70)
+    monkeypatch.setattr(driver, "plan", planned)
+    monkeypatch.setattr(driver, "make_executor", lambda _, inline=False: Slow(settings.data, said))
+    assert drive(new_job(index, study()).id, elsewhere).state == "done"
+    assert said == ["starting", "planned", "started", "stopped"]
+    few, said[:] = study(length=[20, 33]), []
+    assert drive(new_job(index, few).id, elsewhere).state == "done"
+    assert said == ["planned", "starting", "started", "stopped"], "a few points: the start is behind the plan"
+
+
+@pytest.mark.parametrize("at", ["plan", "start"])
+def test_a_failure_beside_the_start_leaves_nothing_behind(
+    settings: Settings, index: Index, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    said, problem = [], DriveFailed("no")
+    elsewhere = settings.model_copy(update={"ray": "local"})
+    slow = Slow(settings.data, said, problem if at == "start" else None)
+
+    def fail(*_: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(driver, "_MANY", 70)
+    monkeypatch.setattr(driver, "make_executor", lambda _, inline=False: slow)
+    if at == "plan":
+        monkeypatch.setattr(driver, "plan", fail)
+    job = new_job(index, study())
+    with pytest.raises(DriveFailed, match="no"):
+        drive(job.id, elsewhere)
+    assert said == ["starting", "started", "stopped"]
+    assert Jobs(index).get(job.id).state == "failed"
+
+
 def test_a_changed_grid_computes_the_new_points_only(settings: Settings, index: Index) -> None:
     drive(new_job(index, study(length=range(20, 31))).id, settings)
     before = Store(settings.root).files()

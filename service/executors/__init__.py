@@ -1,9 +1,10 @@
 """Where shards are computed: in this process, or by Ray. Peers under one contract; Ray is imported only if used."""
 
 from ..settings import Settings
+from .ahead import Ahead
 from .base import ClusterLost, Executor, Outcome
 
-__all__ = ["ClusterLost", "Executor", "Outcome", "make_executor"]
+__all__ = ["Ahead", "ClusterLost", "Executor", "Outcome", "make_executor"]
 
 
 def make_executor(settings: Settings, inline: bool = False) -> Executor:
