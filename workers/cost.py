@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .adjoint import rows_together
 from .calibrate import EVALUATIONS, ROWS, trial
 from .cells import CELLS, Cell
 from .descent import steps_of
 from .points import Point
 from .probes import PROBES
 from .probes.base import NONLINEAR_DOWN, Sizes, Work
+from .sweep import rows_together
 from .tape import projected, spacing_of
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .adjoint import Backward, Rows, backward
+from .adjoint import Backward, backward
 from .calibrate import Calibration, calibrate
 from .cells import Cell
 from .errors import InvalidPoint, Unreachable
@@ -25,6 +25,7 @@ from .room import Room
 from .stack import Stack, draw_inputs, draw_parameters, make_cell, stack
 from .streams import company
 from .tape import Tape, Whole, forward, overflow_step
+from .walk import Rows
 
 _BUFFER = 1024  # elements
 Arrays = Mapping[str, NDArray]

@@ -147,6 +147,8 @@ class Cell(ABC):
     """Blocks behind the net input's in which a step leaves what its adjoint needs: factors of its derivatives."""
     over: ClassVar[bool] = False
     """Whether ``step_adjoint`` may be told to write δ over λ."""
+    same: ClassVar[bool] = False
+    """Whether δ_k is λ_k: one array may then be both."""
     augmented: ClassVar[bool] = True
     """Whether a step sees h, x and 1 side by side, as a row that Uᵀ, Wᵀ and b multiply in one product."""
     together: ClassVar[int] = 1

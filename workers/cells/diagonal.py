@@ -29,6 +29,7 @@ class Diagonal(Cell):
     default_gamma = 0.99
     bounded = ("adjoint", "delta")
     augmented = False
+    same = True
     together = 2
 
     def draw(self, point: Knobs) -> dict[str, Any]:
@@ -56,7 +57,8 @@ class Diagonal(Cell):
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
     ) -> Lacking:
         rho, cos, sin = (factor[:, None] for factor in local)
-        np.copyto(delta, adjoint)
+        if delta is not adjoint:
+            np.copyto(delta, adjoint)
         np.copyto(back, _turned(adjoint, rho, cos, -sin))
         return Lacking()
 

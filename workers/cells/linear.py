@@ -25,6 +25,7 @@ class Linear(Cell):
     recurrent = ("a",)
     bounded = ("adjoint", "delta")
     augmented = False
+    same = True
 
     def draw(self, point: Knobs) -> dict[str, Any]:
         W = input_weights(point.seed, point.hidden_size, point.input_size)
@@ -48,7 +49,8 @@ class Linear(Cell):
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
     ) -> Lacking:
         assert w.a is not None
-        np.copyto(delta, adjoint)
+        if delta is not adjoint:
+            np.copyto(delta, adjoint)
         np.multiply(adjoint, w.a[:, None], out=back)
         return Lacking()
 
