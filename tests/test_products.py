@@ -64,14 +64,17 @@ def test_arrays_start_at_a_line(shape, dtype):
     assert (second == 1).all()
 
 
-def test_scratch_is_the_same_memory_until_the_shape_changes():
+def test_scratch_is_the_same_memory():
     like = np.zeros((3, 4))
     one = aligned.scratch("test", like)
     assert one.shape == like.shape
     assert aligned.scratch("test", like) is one
     assert aligned.scratch("other", like) is not one
     assert aligned.scratch("test", like.astype(np.float32)).dtype == np.float32
-    assert aligned.scratch("test", np.zeros(5)).shape == (5,)
+    fewer = aligned.scratch("test", np.zeros(5))
+    assert fewer.shape == (5,)
+    assert np.shares_memory(fewer, one)
+    assert aligned.scratch("test", np.zeros((0, 3))).shape == (0, 3)
 
 
 def test_the_size_of_the_buffers_is_the_callers_again():

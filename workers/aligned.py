@@ -27,11 +27,14 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> NDArray[Any]:
 
 def scratch(use: str, like: NDArray[Any]) -> NDArray[Any]:
     """A contiguous array of the same shape and type for the moment: the same memory whenever a thread asks for it
-    for this use, as long as the shape stays."""
-    array = getattr(_kept, use, None)
-    if array is None or array.shape != like.shape or array.dtype != like.dtype:
-        array = empty(like.shape, like.dtype)
-        setattr(_kept, use, array)
+    for this use."""
+    memory, array = getattr(_kept, use, (None, None))
+    if array is not None and array.shape == like.shape and array.dtype == like.dtype:
+        return array
+    if memory is None or memory.size < like.nbytes:
+        memory = empty((like.nbytes,), np.dtype(np.uint8))
+    array = memory[: like.nbytes].view(like.dtype).reshape(like.shape)
+    setattr(_kept, use, (memory, array))
     return array
 
 

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from . import aligned
+
 Array = NDArray[np.floating]
 Exponents = NDArray[np.int64]
 LN2 = float(np.log(2.0))
+_BLOCK = 1 << 14
 DEAD = -(2**62)
 """The exponent of a row of zeros: below every other, so that it never sets a common scale."""
 
@@ -44,7 +47,7 @@ class Bundle:
         if not in_range(squares, self.value.dtype, ahead):
             low, high = _safe(self.value.dtype, ahead)
             unsafe = (squares <= low) | (squares >= high)
-            self.value, moved = rescaled(self.value, unsafe)
+            self.value, moved = rescaled(self.value, unsafe, _CENTRE[self.value.dtype.char])
             squares = squared_norms(self.value)
             self.exponent = np.where(squares == 0, DEAD, self.exponent + moved)
         return squares
@@ -67,12 +70,35 @@ class Bundle:
 
 
 def ln_of(squares: NDArray[np.float64], exponent: Exponents | None) -> NDArray[np.float64]:
-    """ln of the norms √squares · 2^exponent, which is zero where it is None; −inf for zero."""
-    ln = np.log(squares)
-    ln *= 0.5
-    if exponent is not None and exponent.any():
-        ln += exponent * LN2
+    """ln of the norms √squares · 2^exponent, which is zero where it is None; −inf for zero. No subnormal squares.
+
+    From √m · 2^e with m in [½, 2): whatever part of a row's scale is in its exponent, the digits are the same.
+    """
+    ln = np.empty(squares.shape)
+    flat, left = ln.reshape(-1), np.ascontiguousarray(squares).reshape(-1)
+    more = None if exponent is None else np.ascontiguousarray(exponent).reshape(-1)
+    for first in range(0, left.size, _BLOCK):
+        some = slice(first, first + _BLOCK)
+        _put_ln(left[some], None if more is None else more[some], flat[some])
     return ln
+
+
+def _put_ln(squares: NDArray[np.float64], exponent: Exponents | None, ln: NDArray[np.float64]) -> None:
+    bits = squares.view(np.int64)
+    e, m = aligned.scratch("e", bits), aligned.scratch("m", bits)
+    np.right_shift(bits, 53, out=e)  # half of the biased exponent
+    e -= 511
+    np.left_shift(e, 53, out=m)
+    np.subtract(bits, m, out=m)
+    np.log(m.view(np.float64), out=ln)
+    ln *= 0.5
+    if exponent is not None:
+        e += exponent
+    ln += np.multiply(e, LN2, out=m.view(np.float64))
+    if not np.minimum.reduce(squares) > 0:
+        np.copyto(ln, -np.inf, where=squares == 0)
+    if not np.maximum.reduce(squares) < np.inf:
+        np.copyto(ln, squares, where=~(squares < np.inf))
 
 
 def add(a: Array, ea: Exponents, b: Array, eb: Exponents) -> tuple[Array, Exponents]:
@@ -102,11 +128,11 @@ def squared_norms(rows: Array) -> NDArray[np.float64]:
     return total.astype(np.float64, copy=False)
 
 
-def rescaled(rows: Array, where: NDArray[np.bool_]) -> tuple[Array, Exponents]:
-    """Rows (blocks, …, N) with a largest element in [½, 1) in place of those marked, and what was taken out."""
+def rescaled(rows: Array, where: NDArray[np.bool_], centre: int = 0) -> tuple[Array, Exponents]:
+    """Rows (blocks, …, N) with a largest element in [½, 1)·2^centre in place of those marked; powers taken."""
     peak = np.abs(rows).max(axis=(0, -1))
     usable = where & (peak > 0) & np.isfinite(peak)
-    exponent = np.where(usable, np.frexp(np.where(usable, peak, 1.0))[1], 0).astype(np.int64)
+    exponent = np.where(usable, np.frexp(np.where(usable, peak, 1.0))[1] - centre, 0).astype(np.int64)
     return times_power(rows, -exponent), exponent
 
 
@@ -126,5 +152,11 @@ def in_range(squares: NDArray[np.float64], dtype: np.dtype, ahead: int = 0) -> b
 def _safe(dtype: np.dtype, ahead: int = 0) -> tuple[float, float]:
     """Bounds on ‖row‖² that leave room for one more step in either direction; for several, each by 2^±2, as far as
     the type has it."""
-    room = max((80 if dtype == np.float32 else 400) - 4 * ahead, 8)
-    return 2.0**-room, 2.0**room
+    most, middle = 80 if dtype == np.float32 else 400, 2 * _CENTRE[dtype.char]
+    room = max(most - 4 * ahead, 8)
+    return 2.0 ** (middle - room), 2.0 ** min(middle + room, most)
+
+
+_CENTRE = {"f": 20, "d": 0}
+"""By the dtype's letter: the power of two of a rescaled row's largest element. In single precision its square may
+be 2^40, so that those of elements smaller by 2^−83 are no subnormal numbers yet, on which processors stall."""
