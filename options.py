@@ -6,6 +6,7 @@ The common options may stand before the verb or after it, so that ``longlag --da
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
@@ -153,6 +154,16 @@ def as_given() -> Iterator[None]:
         raise _Misuse(_line(problem)) from problem
 
 
+_HINTS = {
+    errno.ENOENT: "give the path of one that is there",
+    errno.EISDIR: "give a file, not a folder",
+    errno.ENOTDIR: "give a path whose folders are folders",
+    errno.EACCES: "see to its permissions, or give another",
+    errno.ENOSPC: "make room, or give a path on another disk",
+}
+"""What to do, by what the system says is wrong with a path."""
+
+
 def _line(problem: Exception) -> str:
     from .workers.errors import LonglagError
 
@@ -161,7 +172,8 @@ def _line(problem: Exception) -> str:
         return text
     if isinstance(problem, OSError):
         what = problem.strerror or text
-        return f"{problem.filename}: {what}" if problem.filename else what
+        hint = f": {_HINTS[problem.errno]}" if problem.errno in _HINTS else ""
+        return (f"{problem.filename}: {what}" if problem.filename else what) + hint
     return f"{type(problem).__name__}: {text} (a mistake in longlag; --debug shows where)"
 
 

@@ -277,7 +277,7 @@ def test_files_that_cannot_be_read_are_refused_in_a_line(here: Path, say) -> Non
         "empty.npz": "the file is empty",
         "page.html": "neither a .npz nor a safetensors file",
         "x.npy": "one array without a name",
-        "absent.npz": "No such file",
+        "absent.npz": "No such file or directory: give the path of one that is there",
     }.items():
         code, out, error = say(name)
         assert (code, out) == (2, "")
