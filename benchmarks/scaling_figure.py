@@ -86,9 +86,10 @@ def _bottlenecks(axes: Any, some: Sequence[Mapping[str, Any]]) -> None:
         at = y
         own = d["target"] is None
         axes.annotate(
-            SHORT[d["bottleneck"]], (d["workers"], 100 * d["efficiency"]), (d["workers"] * 1.12, y),
+            SHORT[d["bottleneck"]], (d["workers"], 100 * d["efficiency"]), (d["workers"] * 1.16, y),
             fontsize=7.5, va="center", color=OWN if own else SIZES[d["target"]],
-            fontweight="bold" if own else "normal",
+            fontweight="bold" if own else "normal", zorder=6,
+            bbox=dict(facecolor="white", edgecolor="none", pad=0.8),
         )  # fmt: skip
 
 
