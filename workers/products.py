@@ -31,7 +31,7 @@ def _part(each: int) -> int:
 
 
 def multiply(rows: Array, matrix: Array, out: Array) -> Array:
-    """(P, n, K) times (P, K, N) into ``out`` (P, n, N), both contiguous but for K; some rows at a time."""
+    """(P, n, K) times (P, K, N), written to ``out`` (P, n, N) and returned; by parts where that is faster."""
     (P, n, K), N = rows.shape, out.shape[-1]
     m = _part(K * N)
     whole = n - n % m if 8 <= m < n else 0

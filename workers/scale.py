@@ -84,6 +84,7 @@ def ln_of(squares: NDArray[np.float64], exponent: Exponents | None) -> NDArray[n
 
 
 def _put_ln(squares: NDArray[np.float64], exponent: Exponents | None, ln: NDArray[np.float64]) -> None:
+    """``ln_of`` for so many (n,) that what it needs beside them stays in the cache."""
     bits = squares.view(np.int64)
     e, m = aligned.scratch("e", bits), aligned.scratch("m", bits)
     np.right_shift(bits, 53, out=e)  # half of the biased exponent
