@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import reference
 from helpers import row
-from longlag.workers import Point, measure, trace
+from longlag.workers import Point, jacobian, measure, trace
 from longlag.workers.cells import CELLS
+from longlag.workers.kernel import Task, run
 from longlag.workers.probes.lyapunov import kaplan_yorke
 from longlag.workers.probes.window import window
 
@@ -145,6 +146,44 @@ def test_a_graded_product_says_where_its_singular_values_end():
         np.testing.assert_allclose(np.array(values, float)[alive], lag * np.log(decays[alive]), atol=1e-4)
         assert np.isnan(np.array(values, float)[~alive]).all()
         assert found["jacobian_ln_mean"][i] == pytest.approx(lag * np.log(decays).mean(), abs=1e-12)
+
+
+def test_products_of_several_jacobians_have_the_values_of_single_ones(monkeypatch):
+    points = [
+        Point(cell=cell, length=90, hidden_size=6, gamma=gamma, batch_size=2, dtype=dtype)
+        for cell in ("simple", "gru", "lstm", "residual")
+        for gamma in (0.6, 0.95)
+        for dtype in ("float64", "float32")
+    ]
+    together = [measure(point, probes=("lyapunov", "jacobian")).to_pylist()[0] for point in points]
+    monkeypatch.setattr(jacobian, "_TOGETHER", (1,))
+    for point, found in zip(points, together, strict=True):
+        one = measure(point, probes=("lyapunov", "jacobian")).to_pylist()[0]
+        near = 1e-12 if point.dtype == "float64" else 1e-5
+        for name in ("lyapunov_spectrum", "jacobian_ln_max", "jacobian_ln_mean", "jacobian_rank"):
+            np.testing.assert_allclose(found[name], one[name], rtol=near, atol=near)
+
+
+def test_how_many_jacobians_go_together_is_each_points_own_matter(monkeypatch):
+    point = Point(activation="identity", length=70, hidden_size=3, batch_size=1)
+    own = [{"U": np.diag(decays)} for decays in ([1.0, 0.9, 0.8], [1.0, 0.5, 0.1], [1.0, 0.5, 1e-9])]
+    points = [point.replace(seed=seed) for seed in range(3)]
+    counts, factors = [], jacobian.factors
+
+    def counted(*arguments):
+        for found in factors(*arguments):
+            counts[-1] += 1
+            yield found
+
+    monkeypatch.setattr(jacobian, "factors", lambda *given: counts.append(0) or counted(*given))
+    alone = []
+    for one, parameters in zip(points, own, strict=True):
+        alone.append(row(one, probes=("lyapunov",), parameters=parameters)["lyapunov_spectrum"])
+    assert len(counts) == 1 + 3 + 4  # tried: 8; 8, 4, 2; 8, 4, 2, 1
+    assert counts[0] < counts[3] < counts[7]
+    tasks = [Task(one, parameters) for one, parameters in zip(points, own, strict=True)]
+    stacked = [part.columns["lyapunov_spectrum"] for part in run(tasks, ("lyapunov",))]
+    assert np.concatenate(stacked).tolist() == alone
 
 
 def test_a_dead_unit_has_no_growth():

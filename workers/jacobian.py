@@ -7,7 +7,8 @@ logarithmic scales of their own, so that a product of 10⁵ factors neither over
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from .stack import Stack
 from .tape import Tape
 
 Float = NDArray[np.float64]
+Local = tuple[Any, ...]
 
 
 def unit_rows(stack: Stack, columns: int) -> Bundle:
@@ -53,22 +55,87 @@ def jacobians(stack: Stack, tape: Tape, columns: int) -> Iterator[tuple[int, Flo
 
 
 Order = NDArray[np.intp] | None
+Factor = tuple[int, Float, Float, Order]
+_TOGETHER = (8, 4, 2, 1)
+"""Jacobians whose product is made orthonormal at once: as many of these as a point's Jacobians allow."""
 
 
-def factors(stack: Stack, tape: Tape, columns: int) -> Iterator[tuple[int, Float, Float, Order]]:
-    """Step t (from 1, the last one first), the triangular factor L_t (P, columns, S, S) of Q_t J_t = L_t Q_{t−1},
-    and the ln of a scale (P, columns) that L_t lacks. Q_T is the identity (Benettin et al. 1980, backwards).
+def over_factors(
+    stack: Stack,
+    tape: Tape,
+    columns: int,
+    cuts: Collection[int],
+    take: Callable[[Iterator[Factor]], dict[str, Float]],
+) -> dict[str, Float]:
+    """What ``take`` makes of the ``factors`` of a tape, each array with the points in front.
 
-    A row that dies (L_ii = 0) goes on as any direction that is left, and must not take the place of a live one: Q_t
+    Every point has the longest products that are well conditioned throughout, whatever it is stacked with. No
+    product runs across the beginning of a step in ``cuts``.
+    """
+    left = np.ones(len(stack.points), bool)
+    kept: dict[str, Float] = {}
+    for together in _TOGETHER:
+        well = left.copy()
+        found = take(factors(stack, tape, columns, together, frozenset(cuts), well))
+        for name, value in found.items():
+            if well.all():
+                kept[name] = value
+            else:
+                kept.setdefault(name, np.empty_like(value))[well] = value[well]
+        left &= ~well
+        if not left.any():
+            break
+    return kept
+
+
+def factors(
+    stack: Stack, tape: Tape, columns: int, together: int, cuts: frozenset[int], well: NDArray[np.bool_]
+) -> Iterator[Factor]:
+    """Step t (from 1, the last one first), the triangular factor L_t (P, columns, S, S) of
+    Q_s J_s … J_t = L_t Q_{t−1}, s − t < ``together``, and the ln of a scale (P, columns) that L_t lacks.
+    Q_T is the identity (Benettin et al. 1980, backwards).
+
+    ``well`` (P,) becomes false where such a product of several Jacobians is so ill conditioned that the smallest
+    L_ii would lose more than a quarter of the digits; with none left the factors end.
+
+    A row that dies (L_ii = 0) goes on as any direction that is left, and must not take the place of a live one: Q_s
     is taken in the ``order`` (P, columns, S) of its rows that puts the dead ones last; None: as it was.
     """
     rows = unit_rows(stack, columns)
     for stretch in descent(stack, tape, columns):
-        for t, local in stretch.steps():
-            matrix, ln_scale = matrices(back(stack, rows, local)[0])
-            Q, R, order = _live_first(np.ascontiguousarray(matrix.swapaxes(-1, -2)))
+        steps = list(stretch.steps())
+        for t, group in _groups(steps, together, cuts):
+            for local in group:
+                rows = back(stack, rows, local)[0]
+            matrix, ln_scale = matrices(rows)
+            matrix = np.ascontiguousarray(matrix.swapaxes(-1, -2))
+            Q, R, order = _live_first(matrix) if together == 1 else (*np.linalg.qr(matrix), None)
+            if together > 1:
+                well &= _is_well(R, float(np.finfo(rows.value.dtype).eps) ** 0.25)
+                if not well.any():
+                    return
             rows = bundle_of(Q.swapaxes(-1, -2), rows)
             yield t, R.swapaxes(-1, -2), ln_scale, order
+
+
+def _groups(
+    steps: Sequence[tuple[int, Local]], together: int, cuts: frozenset[int]
+) -> Iterator[tuple[int, list[Local]]]:
+    """Steps in groups that end where (t − 1) is a multiple of ``together``, or at a cut: the earliest step, and the
+    local derivatives of all, the last one first."""
+    group = list[Local]()
+    for t, local in steps:
+        group.append(local)
+        if (t - 1) % together == 0 or t in cuts or t == steps[-1][0]:
+            yield t, group
+            group = []
+
+
+def _is_well(R: Float, limit: float) -> NDArray[np.bool_]:
+    """Whether |R_ii| is above ``limit`` of the largest element in all columns (P, columns, S, S) of a point."""
+    size = np.abs(R)
+    least = size.diagonal(axis1=-2, axis2=-1).min(axis=-1)
+    return np.asarray((least > limit * size.max(axis=(-2, -1))).all(axis=1))
 
 
 def _live_first(matrix: Float) -> tuple[Float, Float, Order]:

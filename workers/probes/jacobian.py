@@ -1,9 +1,11 @@
 """Singular values of the product of Jacobians J_T J_{T−1} … J_{T−ℓ+1} by lag, in logarithms."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ..jacobian import Product, factors
+from ..jacobian import Factor, Product, over_factors
 from .base import Column, Probe, Sizes, Swept, Values, Work
 from .window import spaced
 
@@ -22,15 +24,22 @@ def measure(swept: Swept) -> Values:
     S = swept.stack.cell.components * swept.stack.weights.V.shape[-1]
     lags = lags_of(T)
     wanted = {int(lag): i for i, lag in enumerate(lags)}
-    sigma = np.full((P, len(lags), swept.columns, S), np.nan)
-    ln_det = np.full((P, len(lags), swept.columns), np.nan)
-    product = Product(P, swept.columns, S)
-    for t, L, ln_scale, order in factors(swept.stack, swept.tape, swept.columns):
-        if t == 1:  # λ_0 is no part of a curve
-            break
-        product.times(L, ln_scale, order)
-        if (i := wanted.get(T - t + 1)) is not None:
-            sigma[:, i], ln_det[:, i] = product.ln_singular(), product.ln_det
+
+    def values(factors: Iterator[Factor]) -> dict[str, NDArray[np.float64]]:
+        sigma = np.full((P, len(lags), swept.columns, S), np.nan)
+        ln_det = np.full((P, len(lags), swept.columns), np.nan)
+        product = Product(P, swept.columns, S)
+        for t, L, ln_scale, order in factors:
+            if t == 1:  # λ_0 is no part of a curve
+                break
+            product.times(L, ln_scale, order)
+            if (i := wanted.get(T - t + 1)) is not None:
+                sigma[:, i], ln_det[:, i] = product.ln_singular(), product.ln_det
+        return {"sigma": sigma, "ln_det": ln_det}
+
+    cuts = {2, *(T + 1 - lag for lag in wanted)}
+    found = over_factors(swept.stack, swept.tape, swept.columns, cuts, values)
+    sigma, ln_det = found["sigma"], found["ln_det"]
     share = np.exp(sigma - sigma[..., :1])
     share /= share.sum(axis=-1, keepdims=True)
     entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=-1)
@@ -59,9 +68,10 @@ def _over_columns(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _cost(s: Sizes) -> Work:
     down, lags = s.down(s.S, s.columns), len(lags_of(s.T))
     held = 8.0 * s.columns * s.S * (s.S * (14 + 2 * s.G / s.components) + 6 * lags)
-    products = 2.0 * s.columns * s.S**3 * s.T
-    elements = down.elements + 2.0 * s.T * s.columns * s.S * s.S
-    return Work(down.flops + products, elements, 4 * s.T, (s.T + lags) * s.columns, held)
+    factors = s.T if s.components > 1 else min(s.T, s.T / 8 + lags)
+    products = 2.0 * s.columns * s.S**3 * factors
+    elements = down.elements + 2.0 * factors * s.columns * s.S * s.S
+    return Work(down.flops + products, elements, 4 * s.T, (factors + lags) * s.columns, held)
 
 
 JACOBIAN = Probe(

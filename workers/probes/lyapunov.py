@@ -1,13 +1,15 @@
 """Lyapunov spectrum: the mean logarithmic growth of S orthonormal directions, and γ_Lyapunov = exp λ_1.
 
-The rows are taken down the tape and made orthonormal at every step, which gives the spectrum of the transposed
+The rows are taken down the tape and made orthonormal every few steps, which gives the spectrum of the transposed
 product; for long sequences it is that of the product itself (Oseledets 1968).
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..jacobian import factors
+from ..jacobian import Factor, over_factors
 from .base import Column, Probe, Sizes, Swept, Values, Work
 from .window import window
 
@@ -19,15 +21,20 @@ def measure(swept: Swept) -> Values:
     P, T = swept.stack.inputs.shape[:2]
     first, last = window(T)
     S = swept.stack.cell.components * swept.stack.weights.V.shape[-1]
-    total = np.zeros((P, swept.columns, S))
-    for t, L, ln_scale, order in factors(swept.stack, swept.tape, swept.columns):
-        if t < first:
-            break
-        if t <= last:
-            diagonal = np.abs(np.ascontiguousarray(L.diagonal(axis1=-2, axis2=-1)))
-            if order is not None:
-                total = np.take_along_axis(total, order, axis=-1)
-            total += np.log(diagonal) + ln_scale[..., None]
+
+    def growth(factors: Iterator[Factor]) -> dict[str, NDArray[np.float64]]:
+        total = np.zeros((P, swept.columns, S))
+        for t, L, ln_scale, order in factors:
+            if t < first:
+                break
+            if t <= last:
+                diagonal = np.abs(np.ascontiguousarray(L.diagonal(axis1=-2, axis2=-1)))
+                if order is not None:
+                    total = np.take_along_axis(total, order, axis=-1)
+                total += np.log(diagonal) + ln_scale[..., None]
+        return {"total": total}
+
+    total = over_factors(swept.stack, swept.tape, swept.columns, {first, last + 1}, growth)["total"]
     mean = _mean(total) / (last - first + 1)
     spectrum = -np.sort(-mean, axis=-1)
     slack = 16 * S * float(np.finfo(swept.stack.inputs.dtype).eps)
@@ -64,10 +71,15 @@ def kaplan_yorke(spectrum: NDArray[np.float64], slack: float = 0.0) -> float:
     return j + max(float(sums[j - 1]), 0.0) / -float(spectrum[j])
 
 
+_FACTORISATIONS = {1: 0.1, 2: 0.6}
+"""Factorisations a step, by the components of a state: those of two are ill conditioned, and are made at each."""
+
+
 def _cost(s: Sizes) -> Work:
     down = s.down(s.S, s.columns)
     held = 8.0 * s.columns * s.S * s.S * (10 + 2 * s.G / s.components)
-    return Work(down.flops, down.elements, 3 * s.T, 0.6 * s.T * s.columns * (1 if s.recurrent else 0.4), held)
+    rows = _FACTORISATIONS[s.components] * s.T * s.columns * (1 if s.recurrent else 0.4)
+    return Work(down.flops, down.elements, 3 * s.T, rows, held)
 
 
 LYAPUNOV = Probe(
