@@ -106,7 +106,7 @@ def test_no_second_copy_of_a_room() -> None:
 
 
 OWNERS = {
-    "ray": ("service.executors.ray",),
+    "ray": ("service.executors.own_ray",),
     "sqlalchemy": ("service.",),
     "alembic": ("service.",),
     "matplotlib": ("analysis.",),

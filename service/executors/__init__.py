@@ -1,8 +1,14 @@
 """Where shards are computed: in this process, or by Ray. Peers under one contract; Ray is imported only if used."""
 
-from ..settings import Settings
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from .ahead import Ahead
 from .base import ClusterLost, Executor, Outcome
+
+if TYPE_CHECKING:
+    from ..settings import Settings
 
 __all__ = ["Ahead", "ClusterLost", "Executor", "Outcome", "make_executor"]
 

@@ -1,19 +1,15 @@
 """The Ray executor: shards fan out to worker processes, on this machine or over a cluster.
 
-The only file that imports ray. Its environment is set first: no usage reports, no environments of its own under
-``uv run``, quiet. Ray retries nothing: a lost shard comes back as lost, and the schedule decides.
+Ray is imported by ``own_ray`` alone, which sets its environment first: no usage reports, no environments of its own
+under ``uv run``, quiet. Ray retries nothing: a lost shard comes back as lost, and the schedule decides.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
-import os
-import re
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,29 +17,20 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
-from threadpoolctl import threadpool_limits
-
 from ...workers.points import KERNEL_VERSION
-from ...workers.task import Receipt, Shard, run_shard
+from ...workers.task import Shard, run_shard
 from ..errors import ClusterUnavailable, StoreUnavailable, first_line
-from ..lease import is_alive
 from ..settings import Settings
 from ..store import Store
 from .address import probe
 from .base import ClusterLost, Compute, Outcome, raised
+from .own_ray import lean, load, shut_down, temporary_folder
+from .remote import run_there, sees, unseen
 
-_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # of a dead worker Ray would tell on our standard output
-}
-_TOKEN = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
 _OBJECTS = 100 * 2**20  # bytes of Ray's shared memory here: shards and receipts are small
 _STEP = 64 * 2**20  # what a shard asks of a node's memory is rounded up to this, so that Ray sees few kinds
 _SILENCE = 20.0  # seconds without an outcome before a cluster is asked whether it is still there
@@ -52,7 +39,6 @@ _QUESTION = (
     "sys.exit(not any(i.hex() == sys.argv[2] and node.state == 0 for i, node in nodes.items()))"
 )
 _NODE = 30.0  # seconds for a node to answer
-_FOLDER = re.compile(r"longlag-ray-(\d+)-\w{8}")
 
 
 class RayExecutor:
@@ -85,21 +71,22 @@ class RayExecutor:
         self.window = self.slots if capped else 2 * self.slots
 
     def _start_local(self) -> int:
-        ray = _ray(private=self._stops)
-        folder = _temporary_folder()
+        ray = load(private=self._stops)
+        folder = temporary_folder()
         self._stops.callback(shutil.rmtree, folder, ignore_errors=True)
-        self._init(
-            ray,
-            address="local",
-            num_cpus=self._settings.slots,
-            object_store_memory=_OBJECTS,
-            include_dashboard=False,
-            _temp_dir=folder,
-        )
+        with lean():
+            self._init(
+                ray,
+                address="local",
+                num_cpus=self._settings.slots,
+                object_store_memory=_OBJECTS,
+                include_dashboard=False,
+                _temp_dir=folder,
+            )
         return self._settings.slots
 
     def _join(self) -> int:
-        ray = _ray()
+        ray = load()
         address = _address(self._settings.ray)
         probe(address)
         self._init(ray, address=address)
@@ -119,7 +106,7 @@ class RayExecutor:
             raise ClusterUnavailable(
                 "this process is connected to a Ray already: ray.shutdown() first, or ray='inline'"
             )
-        self._stops.callback(ray.shutdown)
+        self._stops.callback(shut_down, ray)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -128,7 +115,7 @@ class RayExecutor:
             raise ClusterUnavailable(
                 f"Ray ({self._settings.ray}) does not start: {first_line(problem)}; --ray inline does without"
             ) from None
-        self._task = ray.remote(max_retries=0, num_cpus=1)(_run)
+        self._task = ray.remote(max_retries=0, num_cpus=1)(run_there)
         self._most = int(
             max((node["Resources"].get("memory", 0) for node in ray.nodes() if node["Alive"]), default=0)
         )
@@ -143,7 +130,7 @@ class RayExecutor:
 
     def wait(self, timeout: float) -> list[Outcome]:
         """What has come back, at least one outcome unless ``timeout`` seconds have passed."""
-        ray = _ray()
+        ray = load()
         if not self._running:
             return []
         references = list(self._running)
@@ -193,7 +180,7 @@ class RayExecutor:
 
     def cancel(self, shard_id: str) -> None:
         """Kill the worker that computes a shard."""
-        ray = _ray()
+        ray = load()
         for reference in [r for r, running in self._running.items() if running == shard_id]:
             del self._running[reference]
             ray.cancel(reference, force=True)
@@ -215,29 +202,9 @@ class RayExecutor:
         self.stop()
 
 
-def _run(compute: Compute, shard: Shard, store: str, word: str) -> Receipt:
-    """In the worker: the shard, if this machine sees the store that the driver sees."""
-    if word and not Store(store).check_nonce(word):
-        raise StoreUnavailable(_unseen(socket.gethostname(), store))
-    with threadpool_limits(1):
-        return compute(shard, store)
-
-
-def _sees(store: str, word: str) -> tuple[bool, int]:
-    """In a node, before the first shard: whether it sees the store, and its kernel's version."""
-    return Store(store).check_nonce(word), KERNEL_VERSION
-
-
-def _unseen(host: str, store: str) -> str:
-    return (
-        f"the node {host} does not see the store {store}: give a folder that every node of the cluster shares "
-        "(--data, LONGLAG_DATA)"
-    )
-
-
 def _check_nodes(ray: ModuleType, nodes: list[dict[str, Any]], store: Store, word: str) -> None:
     """Every node must read the store's word, with the same kernel. Raises StoreUnavailable, ClusterUnavailable."""
-    task = ray.remote(max_retries=0, num_cpus=0)(_sees)
+    task = ray.remote(max_retries=0, num_cpus=0)(sees)
     asked = {}
     for node in nodes:
         there = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -260,7 +227,7 @@ def _check_nodes(ray: ModuleType, nodes: list[dict[str, Any]], store: Store, wor
                 f"the node {host} cannot run longlag: {first_line(cause)}; install the same version there"
             ) from None
         if not seen:
-            raise StoreUnavailable(_unseen(host, str(store.root)))
+            raise StoreUnavailable(unseen(host, str(store.root)))
         if kernel != KERNEL_VERSION:
             raise ClusterUnavailable(
                 f"the node {host} has kernel {kernel}, here it is {KERNEL_VERSION}: install the same longlag"
@@ -275,36 +242,6 @@ def _reason(ray: ModuleType, problem: Exception) -> str:
     return f"its worker is gone ({type(problem).__name__})"
 
 
-def _ray(private: ExitStack | None = None) -> ModuleType:
-    """Ray, its environment set before it is imported; ``private``: with a token of its own till these stops run."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    if private is not None and not _TOKEN & set(os.environ):
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        private.callback(_forget_token)
-    import ray
-    import ray.exceptions
-    import ray.util.scheduling_strategies
-
-    if private is not None:
-        _refresh_token()
-    return ray
-
-
-def _forget_token() -> None:
-    os.environ.pop("RAY_AUTH_MODE", None)
-    os.environ.pop("RAY_AUTH_TOKEN", None)
-    _refresh_token()
-
-
-def _refresh_token() -> None:
-    """Ray keeps the token it read once; a process that goes from its own Ray to a cluster needs another."""
-    raylet: Any = importlib.import_module("ray._raylet")
-    with suppress(AttributeError):  # another version of Ray: only such a change of mind goes wrong
-        raylet.Config.initialize("")
-        raylet.AuthenticationTokenLoader.instance().reset_cache()
-
-
 def _address(given: str) -> str:
     """host:port of the cluster's head."""
     if given != "auto":
@@ -317,18 +254,6 @@ def _address(given: str) -> str:
             "no Ray cluster is known on this machine: 'ray start --address=HEAD:6379' joins one, --ray HOST:PORT "
             "names one, --ray local needs none"
         ) from None
-
-
-def _temporary_folder() -> str:
-    """A folder for Ray's sockets, whose paths may have 107 bytes; those of drivers that were killed are cleared."""
-    place = tempfile.gettempdir()
-    if len(place) > 12:
-        place = "/tmp"
-    for old in Path(place).glob("longlag-ray-*"):
-        made = _FOLDER.fullmatch(old.name)
-        if made and not is_alive(int(made[1])) and old.stat().st_uid == os.getuid():
-            shutil.rmtree(old, ignore_errors=True)
-    return tempfile.mkdtemp(prefix=f"longlag-ray-{os.getpid()}-", dir=place)
 
 
 @contextmanager
