@@ -46,17 +46,17 @@ def load(private: ExitStack | None = None) -> ModuleType:
     import ray.util.scheduling_strategies
 
     if private is not None:
-        _refresh_token()
+        refresh_token()
     return ray
 
 
 def _forget_token() -> None:
     os.environ.pop("RAY_AUTH_MODE", None)
     os.environ.pop("RAY_AUTH_TOKEN", None)
-    _refresh_token()
+    refresh_token()
 
 
-def _refresh_token() -> None:
+def refresh_token() -> None:
     """Ray keeps the token it read once; a process that goes from its own Ray to a cluster needs another."""
     raylet: Any = importlib.import_module("ray._raylet")
     with suppress(AttributeError):  # another version of Ray: only such a change of mind goes wrong

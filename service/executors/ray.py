@@ -28,7 +28,7 @@ from ..settings import Settings
 from ..store import Store
 from .address import probe
 from .base import ClusterLost, Compute, Outcome, raised
-from .own_ray import lean, load, shut_down, temporary_folder
+from .own_ray import lean, load, refresh_token, shut_down, temporary_folder
 from .remote import run_there, sees, unseen
 
 _OBJECTS = 100 * 2**20  # bytes of Ray's shared memory here: shards and receipts are small
@@ -87,6 +87,7 @@ class RayExecutor:
 
     def _join(self) -> int:
         ray = load()
+        refresh_token()
         address = _address(self._settings.ray)
         probe(address)
         self._init(ray, address=address)
