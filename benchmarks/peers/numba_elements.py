@@ -14,7 +14,8 @@ llvm: Any = import_module("llvmlite.binding")
 ir: Any = import_module("llvmlite.ir")
 intrinsic: Any = import_module("numba.extending").intrinsic
 
-# LLVM takes half of a vector where it could have 64 bytes, and gives up a loop of more than eight checks on overlap
+# By itself LLVM takes half of the 64 bytes that a vector could have, gives up a loop that needs more than eight
+# checks on overlap, and checks the blocks of an array (B, G, N) over all rows at once, where they always overlap.
 _FEATURES = llvm.get_host_cpu_features()
 if _FEATURES.get("avx512f"):
     numba.config.CPU_FEATURES = f"{_FEATURES.flatten()},-prefer-256-bit"
