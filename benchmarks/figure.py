@@ -17,6 +17,7 @@ MARKS = {
     "jax_scan": ("JAX", "D", "#7a4fb5"),
     "torch_loop": ("PyTorch, a point at a time", "s", "#b0372c"),
     "torch_lstm": ("nn.LSTM, gradients only", "^", "#6b7785"),
+    "numba_kernel": ("a compiled kernel (Numba)", "v", "#2a2f36"),
     "ray_trials": ("Ray Tune, a point a trial", "s", "#b0372c"),
     "ray_batches": ("Ray Tune, batches", "o", "#d9822b"),
     "optuna": ("Optuna", "^", "#6b7785"),

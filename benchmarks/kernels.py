@@ -30,6 +30,9 @@ _GAIN = {"lstm": 0.5}
 """Of the recurrent blocks where another than the usual one is needed: at 1 some networks are chaotic, and after a
 thousand steps single precision has nothing of a gradient left to compare."""
 _PEERS = ("torch_loop", "torch_stacked", "jax_scan")
+SHOWN = dict.fromkeys(CELLS, ("numba_kernel",)) | {"lstm": ("torch_lstm", "numba_kernel")}
+"""Peers beside them that no target counts: a kernel that is written for these cells and no library, and nn.LSTM,
+which gives no error terms."""
 _PROBES = ("curves", "gradients")
 _STACKED = ("torch_stacked", "jax_scan")
 _SIZES = (2, 8, 32)
@@ -56,7 +59,7 @@ def _sweep(run: Run, workers: Workers, name: str, point: Point, P: int) -> Resul
     size = ours.planned_stack(points, _PROBES)
     mine = Sweeps.of(points, problem, size)
     more = {"whole": on_processor(lambda: ours.whole(points, _PROBES, size))}
-    peers = (*_PEERS, *(("torch_lstm",) if point.cell == "lstm" else ()))
+    peers = (*_PEERS, *SHOWN[point.cell])
     exact = ours.exact(points, problem, size)
     rounds, meter = _measured(run, workers, problem, mine.answer, peers, more, exact)
     details = {
@@ -64,7 +67,7 @@ def _sweep(run: Run, workers: Workers, name: str, point: Point, P: int) -> Resul
         "whole run (s)": median(rounds["whole"]),
         "by points a stack (s)": {} if run.quick else _by_size(points, problem),
     }
-    reach = _nothing if run.quick else _reach(point)
+    reach = _nothing if run.quick else targets_of(point)
     return _result("sweeps", name, rounds, meter, limits.sweeps(point, P), peers, reach, details)
 
 
@@ -81,7 +84,7 @@ def _nothing(over: float, ahead: Mapping[str, float]) -> list[Target]:
     return []
 
 
-def _reach(point: Point) -> Callable[[float, dict[str, float]], list[Target]]:
+def targets_of(point: Point) -> Callable[[float, dict[str, float]], list[Target]]:
     """The targets of a sweep from ours over the limit and the peers' times over ours."""
     gated, N, B = point.cell in ("lstm", "gru"), point.hidden_size, point.batch_size
 
@@ -89,7 +92,7 @@ def _reach(point: Point) -> Callable[[float, dict[str, float]], list[Target]]:
         found = []
         if N >= 64 and B >= 16:
             found.append(Target("× the limit", over, 2.0 if gated else 1.4, at_most=True))
-        same = [ahead[name] for name in _PEERS if name in ahead]  # nn.LSTM gives no error terms
+        same = [ahead[name] for name in _PEERS if name in ahead]
         if same:
             bound = 1.5 if gated else 2.0 if N <= 64 else 1.4
             found.append(Target("× the best peer", min(same), bound))

@@ -12,7 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reference
-from longlag.benchmarks import GROUPS, limits, machine, mixed, ours, results, startup, tables, timing
+from longlag.benchmarks import (
+    GROUPS,
+    figure,
+    kernels,
+    limits,
+    machine,
+    mixed,
+    ours,
+    results,
+    startup,
+    tables,
+    timing,
+)
 from longlag.benchmarks.peers import PEERS, Peer
 from longlag.benchmarks.peers.base import Answer, Unequal, require_equal
 from longlag.benchmarks.results import Result, Target
@@ -205,8 +217,9 @@ def test_rates_are_measured_and_limits_positive(dtype: str) -> None:
 SMALL = {"length": 7, "batch_size": 3, "hidden_size": 4, "input_size": 2, "output_size": 2}
 
 
-def small(cell: str, dtype: str = "float64") -> list[Point]:
-    return ours.points_of(Point(cell=cell, dtype=dtype, input_scale=0.3, **SMALL), 3)
+def small(cell: str, dtype: str = "float64", inputs: int = 2) -> list[Point]:
+    sizes = SMALL | {"input_size": inputs}
+    return ours.points_of(Point(cell=cell, dtype=dtype, input_scale=0.3, **sizes), 3)
 
 
 @pytest.mark.parametrize("cell", ["simple", "linear", "memory", "lstm", "gru"])
@@ -267,20 +280,39 @@ def test_a_peer_that_differs_is_refused() -> None:
 
 
 def peers_of(kind: str, cell: str = "simple") -> list[str]:
-    names = {"sweeps": ["torch_loop", "torch_stacked", "jax_scan"]}.get(kind, ["torch_stacked", "jax_scan"])
+    names = ["torch_stacked", "jax_scan"]
+    if kind == "sweeps":
+        names += ["torch_loop", "numba_kernel"]
     return [n for n in names + (["torch_lstm"] if cell == "lstm" else []) if PEERS[n].installed]
 
 
 @pytest.mark.parametrize("cell", ["simple", "linear", "memory", "lstm", "gru"])
 def test_installed_peers_give_the_same(cell: str) -> None:
-    for dtype in ("float64", "float32") if cell in ("simple", "lstm") else ("float64",):
-        points = small(cell, dtype)
+    kinds = [("float64", 2), ("float64", 6), *([("float32", 2)] if cell in ("simple", "lstm") else [])]
+    for dtype, inputs in kinds:
+        points = small(cell, dtype, inputs)
         problem = ours.problem_of(points, "sweeps")
         own = ours.Sweeps.of(points, problem, 3).answer()
         assert all(np.isfinite(value).all() for value in (*own.ln.values(), *own.gradients.values()))
         for name in peers_of("sweeps", cell):
             work, answer = import_module(f"longlag.benchmarks.peers.{name}").prepare(problem)
             require_equal(name, answer(work()), own, dtype)
+
+
+def test_a_compiled_kernel_is_shown_and_no_target_counts_it() -> None:
+    """As fast as it may be: the best peer is the best of the libraries."""
+    point = Point(cell="lstm", batch_size=16, hidden_size=64)
+    libraries = {"torch_stacked": 2.0, "jax_scan": 3.0}
+    found = kernels.targets_of(point)(3.0, libraries | {"torch_lstm": 0.5, "numba_kernel": 0.1})
+    assert [target.value for target in found if target.text.endswith("best peer")] == [2.0]
+    assert found == kernels.targets_of(point)(3.0, libraries)
+    assert all("numba_kernel" in kernels.SHOWN[cell] for cell in kernels.CELLS)
+
+
+def test_every_peer_of_a_kernel_has_a_mark_and_a_line_in_the_documentation() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert set(figure.MARKS) == set(PEERS)
+    assert [name for name in PEERS if f"`{name}`" not in page] == []
 
 
 def test_installed_peers_give_the_same_pairs_and_spectra() -> None:

@@ -24,6 +24,7 @@ PEERS = {
     "torch_stacked": Peer("PyTorch, the points stacked: bmm", ("torch",)),
     "jax_scan": Peer("JAX: jit of vmap of scan, with grad", ("jax",)),
     "torch_lstm": Peer("PyTorch's nn.LSTM, a point at a time: gradients only, no error terms", ("torch",)),
+    "numba_kernel": Peer("A kernel compiled by hand with Numba, a point at a time", ("numba",)),
     "ray_trials": Peer("Ray Tune, a point a trial", ("ray", "tensorboardX", "torch")),
     "ray_batches": Peer("Ray Tune, a batch of points a trial", ("ray", "tensorboardX", "torch")),
     "optuna": Peer("Optuna with journal storage, a point a trial", ("optuna", "torch")),
