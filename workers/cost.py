@@ -46,16 +46,16 @@ class Rates:
 
 
 RATES = Rates(
-    flops=3.9e10,
-    elements=1e8,
-    nonlinear=2.9,
-    step=5.4e-5,
-    block=1.7e-5,
-    point=9.8e-5,
-    drawn=3.6e-10,
-    numbers=1.3e7,
-    factorisation=2.7e-8,
-    single=0.63,
+    flops=5.7e10,
+    elements=1.5e8,
+    nonlinear=2.5,
+    step=4.8e-5,
+    block=9.6e-6,
+    point=1.1e-4,
+    drawn=3.1e-10,
+    numbers=2.4e7,
+    factorisation=7.8e-8,
+    single=0.57,
 )
 _DRAWN = 1.2e-5  # seconds of a recurrent block, whatever its size
 _FACTORISATION = 8e-6  # seconds of a factorisation, whatever its size
