@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +42,8 @@ RULES = {
 }
 _WHOLE, _WORKERS = "whole study, two workers", "two workers against one"
 _HOUR = 3600
+_KERNELS = 600
+"""Points whose kernels run in one process and in two at once."""
 
 
 def studies(run: Run) -> Iterator[Result]:
@@ -87,19 +90,36 @@ def _against_peers(run: Run, count: int) -> Result:
 
 
 def _workers(run: Run, count: int) -> Result:
-    both = {f"ours_{n}": _contestant(f"ours_{n}", count, run.quick) for n in (1, 2)}
-    rounds = interleaved(both, rounds=1 if run.quick else 3, seconds=400.0, least=1, warm=frozenset(both))
-    faster = ratio(rounds, "ours_1", "ours_2")
+    """One worker and two; and the machine's own part in it: the same kernels in one process and in two at once."""
+    part = spread(points(run.quick), _KERNELS)
+    contestants = {
+        **{f"ours_{n}": _contestant(f"ours_{n}", count, run.quick) for n in (1, 2)},
+        "alone": lambda: _at_once(1, part, run.quick),
+        "both": lambda: _at_once(2, part, run.quick),
+    }
+    rounds = interleaved(
+        contestants, rounds=1 if run.quick else 3, seconds=400.0, least=1, warm=frozenset(contestants)
+    )
+    faster, most = ratio(rounds, "ours_1", "ours_2"), ratio(rounds, "alone", "both")
     return Result(
         "studies",
         f"{_WORKERS}, {count:,} points",
         median(rounds["ours_2"]),
+        limit=median(rounds["ours_1"]) / most,
         targets=[] if run.quick else [Target("× one worker", faster, 1.8)],
+        note=f"nothing but kernels, in two processes at once: {most:.2f} × one",
         details={
             "one worker (s)": median(rounds["ours_1"]),
             "rounds": {n: list(v) for n, v in rounds.items()},
         },
     )
+
+
+def _at_once(processes: int, part: Sequence[int], quick: bool) -> float:
+    """Seconds of the kernels of these points in so many processes at once, over their number."""
+    with ThreadPoolExecutor(processes) as threads:
+        found = list(threads.map(lambda _: _process("kernel", part, quick)["loop"], range(processes)))
+    return max(found) / processes
 
 
 def _contestant(who: str, count: int, quick: bool) -> Contestant:

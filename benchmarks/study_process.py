@@ -14,8 +14,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from .mixed import NAME, Rows, study
+from ..workers.kernel import Task
+from ..workers.kernel import run as run_kernel
+from .mixed import NAME, PROBES, Rows, batches, study
 
+_STACK = 16
 Runner = Callable[[Sequence[int], bool, Path], tuple[float, Rows]]
 
 
@@ -34,10 +37,22 @@ def ours(workers: int, indices: Sequence[int], quick: bool, folder: Path) -> tup
     return time.perf_counter() - began, []
 
 
+def kernel(indices: Sequence[int], quick: bool, folder: Path) -> tuple[float, Rows]:
+    """Nothing but what a worker computes: stacks of these points, no Ray, no files."""
+    several = list(study(quick).points())
+    stacks = batches(several, indices, _STACK)
+    began = time.perf_counter()
+    for stack in stacks:
+        run_kernel([Task(several[i]) for i in stack], PROBES)
+    return time.perf_counter() - began, []
+
+
 def runner(who: str) -> Runner:
-    """What runs the study, by name; ``ours_1`` and ``ours_2`` have so many workers."""
+    """What runs the study, by name; ``ours_1`` and ``ours_2`` have so many workers, ``kernel`` has none."""
     if who.startswith("ours_"):
         return partial(ours, int(who.removeprefix("ours_")))
+    if who == "kernel":
+        return kernel
     if who in ("ray_trials", "ray_batches"):
         from .peers import ray_tune
 
