@@ -70,7 +70,7 @@ def _efficiency(axes: Any, rows: Sequence[Result]) -> None:
         _bottlenecks(axes, [r.details for r in rows if r.details["workers"] == workers])
     axes.axhline(95, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)))
     axes.text(9, 95.6, "95 %", color=GREY, fontsize=8, va="bottom")
-    axes.set_ylim(0, 104)
+    axes.set_ylim(-3, 104)  # room for a label under the last line
     axes.set_title(
         "efficiency, % of the workers' time, by seconds of a shard", loc="left", fontsize=10, color=INK
     )
