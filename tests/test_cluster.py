@@ -12,6 +12,9 @@ import pandas as pd
 import pytest
 from longlag import Client, Study
 from longlag.service.errors import ClusterUnavailable, StoreUnavailable
+from longlag.service.executors.ray import RayExecutor
+from longlag.service.settings import Settings
+from longlag.service.store import Store
 from nodes import Nodes, free_port
 
 pytestmark = pytest.mark.integration
@@ -64,6 +67,19 @@ def rows(client: Client) -> pd.DataFrame:
 def curves(client: Client) -> pd.DataFrame:
     frame = client.curves(STUDY.name)
     return frame.sort_values(["point_id", "kind", "lag"]).reset_index(drop=True)
+
+
+def test_a_process_that_had_a_ray_of_its_own_joins_with_the_token(
+    nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store(tmp_path).create()
+    for name in nodes.environment:
+        monkeypatch.delenv(name)
+    with RayExecutor(Settings.read(data=tmp_path, ray="local", workers=1)):
+        pass
+    monkeypatch.undo()
+    with RayExecutor(Settings.read(data=tmp_path, ray=nodes.address)) as joined:
+        assert joined.slots >= 1
 
 
 @pytest.mark.parametrize("name", ["head", "worker", "submit"])

@@ -1,6 +1,7 @@
 """Executors: one contract, held by the inline one and by Ray; and what Ray adds: deaths, addresses, clusters."""
 
 import errno
+import json
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from longlag.service.errors import ClusterUnavailable, StoreUnavailable
 from longlag.service.executors import Executor, Outcome, make_executor
@@ -191,6 +193,44 @@ def test_rows_are_those_of_the_inline_executor(started_ray: RayExecutor, tmp_pat
     assert here.file is not None
     there = records.read(started_ray.store.path(receipt.file)).drop_columns(["seconds"])
     assert records.read(tmp_path / here.file).drop_columns(["seconds"]).equals(there)
+
+
+@pytest.mark.integration
+def test_a_local_ray_has_only_what_shards_need_and_leaves_nothing(tmp_path: Path) -> None:
+    """In a process of its own, whose every descendant is Ray's."""
+    Store(tmp_path).create()
+    code = (
+        "import json, psutil, sys\n"
+        "from longlag.service.executors.ray import RayExecutor\n"
+        "from longlag.service.settings import Settings\n"
+        "with RayExecutor(Settings.read(data=sys.argv[1], ray='local', workers=1)):\n"
+        "    below = psutil.Process().children(recursive=True)\n"
+        "    print(json.dumps([[one.pid, one.create_time(), ' '.join(one.cmdline())] for one in below]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stderr == ""
+    below = json.loads(done.stdout)
+    commands = " ".join(command for _, _, command in below)
+    assert "raylet" in commands
+    assert "gcs_server" in commands
+    for spare in ("dashboard.py", "monitor.py"):
+        assert spare not in commands
+    deadline = time.monotonic() + 20
+    for pid, born, command in below:
+        while _is_the_one(pid, born):
+            assert time.monotonic() < deadline, f"still there: {command}"
+            time.sleep(0.05)
+
+
+def _is_the_one(pid: int, born: float) -> bool:
+    """Whether the process of this number is alive and no later one."""
+    try:
+        one = psutil.Process(pid)
+        return one.create_time() == born and one.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.mark.integration

@@ -67,7 +67,7 @@ def refresh_token() -> None:
 @contextmanager
 def lean() -> Iterator[None]:
     """A node that Ray starts in the block has no dashboard, autoscaler and log monitor, and is found at once."""
-    node: Any = importlib.import_module("ray._private.node").Node
+    node: Any = getattr(importlib.import_module("ray._private.node"), "Node", None)
     services: Any = importlib.import_module("ray._private.services")
     with ExitStack() as back:
         for name in _SPARE:
@@ -102,7 +102,7 @@ def _found_at_once(get_node: Any) -> Any:
 
 def shut_down(ray: ModuleType) -> None:
     """End Ray and the node that it started: the raylet is asked to, as it ends its workers; the rest is killed."""
-    node: Any = importlib.import_module("ray._private.worker")._global_node
+    node: Any = getattr(importlib.import_module("ray._private.worker"), "_global_node", None)
 
     def kill(**asked: Any) -> None:
         usual = functools.partial(type(node).kill_all_processes, node)
