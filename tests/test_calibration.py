@@ -12,7 +12,11 @@ from longlag.workers import cost
 from longlag.workers.cells import CELLS
 from longlag.workers.cost import Rates
 
-TRUE = replace(cost.RATES, flops=2e10, elements=2e8, step=1e-4, point=3e-4, numbers=3e7, single=0.5)
+OTHER = {"flops": 0.5, "elements": 2.0, "step": 2.0, "point": 3.0, "numbers": 2.0, "single": 0.8}
+TRUE = replace(
+    cost.RATES,
+    **{name: float(f"{factor * getattr(cost.RATES, name):.2g}") for name, factor in OTHER.items()},
+)
 
 
 def measured(rates: Rates, noise: float = 0.0) -> list[Measured]:
