@@ -121,7 +121,8 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte, where the machine lets us mount one."""
+    """A file system of one megabyte, where the machine lets us mount one; beside each test of it stands one that
+    needs none."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)]

@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 from longlag.service.errors import ClusterUnavailable, StoreUnavailable
-from longlag.service.executors import Executor, Outcome, make_executor
+from longlag.service.executors import Executor, Outcome, make_executor, own_ray
 from longlag.service.executors.base import Compute
 from longlag.service.executors.inline import InlineExecutor
 from longlag.service.executors.ray import RayExecutor
@@ -222,6 +224,26 @@ def test_a_local_ray_has_only_what_shards_need_and_leaves_nothing(tmp_path: Path
         while _is_the_one(pid, born):
             assert time.monotonic() < deadline, f"still there: {command}"
             time.sleep(0.05)
+
+
+def test_another_version_of_ray_starts_and_ends_as_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the private modules, and with a node that can do no more than what Ray itself asks of it."""
+    asked: list[dict[str, bool]] = []
+
+    class Node:
+        def kill_all_processes(self, **how: bool) -> None:
+            asked.append(how)
+
+    node = Node()
+    usual: Any = SimpleNamespace(
+        shutdown=lambda: node.kill_all_processes(check_alive=False, allow_graceful=True)
+    )
+    for found in (None, SimpleNamespace(_global_node=node)):
+        monkeypatch.setattr(own_ray, "_private", lambda name, found=found: found)
+        with own_ray.lean():
+            pass
+        own_ray.shut_down(usual)
+    assert asked == [{"check_alive": False, "allow_graceful": True}] * 2
 
 
 def _is_the_one(pid: int, born: float) -> bool:

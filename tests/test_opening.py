@@ -6,6 +6,7 @@ import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.config import Config
@@ -200,6 +201,41 @@ class TestSqliteFile:
         assert "\n" not in str(e.value)
         ballast.unlink()
         bring_all()
+        assert index.sql("select count(*) as n from runs where status = 'ok'").n.tolist() == [300]
+        index.close()
+
+    def test_a_database_that_may_not_grow(
+        self, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As on a full disk, on any machine: SQLite itself has no page left to give."""
+        path = tmp_path / "i.sqlite"
+        points = list(study(seeds=300, length=2).points())
+        receipts = [measured(store, points[a : a + 60]) for a in range(0, 300, 60)]
+        index = Index.open(f"sqlite:///{path}")
+        index.commit(receipts[0], store.scalars(str(receipts[0].file)))
+        before, connect = dump(index), sqlite3.connect
+        index.close()
+
+        def narrow(*given: Any, **named: Any) -> sqlite3.Connection:
+            connection = connect(*given, **named)
+            pages = connection.execute("pragma page_count").fetchone()[0]
+            connection.execute(f"pragma max_page_count = {pages}")
+            return connection
+
+        def bring_all(index: Index) -> None:
+            for receipt in receipts:
+                index.commit(receipt, store.scalars(str(receipt.file)))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sqlite3, "connect", narrow)
+            full = Index.open(f"sqlite:///{path}")
+            with pytest.raises(DatabaseUnavailable, match="disk is full; free some space") as e:
+                bring_all(full)
+            assert "\n" not in str(e.value)
+            full.close()
+        index = Index.open(f"sqlite:///{path}")
+        assert dump(index) == before
+        bring_all(index)
         assert index.sql("select count(*) as n from runs where status = 'ok'").n.tolist() == [300]
         index.close()
 

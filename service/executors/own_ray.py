@@ -67,13 +67,19 @@ def refresh_token() -> None:
 @contextmanager
 def lean() -> Iterator[None]:
     """A node that Ray starts in the block has no dashboard, autoscaler and log monitor, and is found at once."""
-    node: Any = getattr(importlib.import_module("ray._private.node"), "Node", None)
-    services: Any = importlib.import_module("ray._private.services")
+    node, services = getattr(_private("node"), "Node", None), _private("services")
     with ExitStack() as back:
         for name in _SPARE:
             _replace(back, node, name, lambda before: lambda *_, **__: None)
         _replace(back, services, "get_node", _found_at_once)
         yield
+
+
+def _private(name: str) -> Any:
+    """A private module of Ray; None where this version has none of that name."""
+    with suppress(ImportError):
+        return importlib.import_module(f"ray._private.{name}")
+    return None
 
 
 def _replace(back: ExitStack, owner: Any, name: str, by: Callable[[Any], Any]) -> None:
@@ -102,7 +108,7 @@ def _found_at_once(get_node: Any) -> Any:
 
 def shut_down(ray: ModuleType) -> None:
     """End Ray and the node that it started: the raylet is asked to, as it ends its workers; the rest is killed."""
-    node: Any = getattr(importlib.import_module("ray._private.worker"), "_global_node", None)
+    node: Any = getattr(_private("worker"), "_global_node", None)
 
     def kill(**asked: Any) -> None:
         usual = functools.partial(type(node).kill_all_processes, node)
