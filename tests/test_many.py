@@ -53,7 +53,7 @@ def test_the_hash_of_a_stored_point_stays_what_it_is() -> None:
     (one,) = Study("s", cell="lstm", gamma=0.95, length=256, seed=3).ids()
     text = (
         '{"batch_size":16,"cell":"lstm","dtype":"float64","gamma":0.95,"gamma_kind":"nominal","gate_bias":0.0,'
-        '"gate_init":"constant","hidden_size":64,"input":"gaussian","input_scale":1.0,"input_size":4,"kernel":6,'
+        '"gate_init":"constant","hidden_size":64,"input":"gaussian","input_scale":1.0,"input_size":4,"kernel":7,'
         '"length":256,"loss":"squared","loss_times":"last","output_size":4,"recurrent_gain":1.0,"seed":3,'
         '"target":"gaussian","weights":"orthogonal"}'
     )

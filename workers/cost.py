@@ -15,8 +15,9 @@ from .descent import steps_of
 from .points import Point
 from .probes import PROBES
 from .probes.base import NONLINEAR_DOWN, Sizes, Work
+from .projection import projected
 from .sweep import rows_together
-from .tape import projected, spacing_of
+from .tape import spacing_of
 
 
 @dataclass(frozen=True)
@@ -130,14 +131,16 @@ def memory(point: Point, probes: Iterable[str], checkpoints: bool = False) -> in
     tape = _tape(s, cell, checkpoints)
     held = 8 * weights + s.M * columns + word * (3 * weights + 2 * s.T * s.B * s.M + tape)
     held += s.R * s.B * (word * (2 * s.N + 4 * s.K) + 24) + 2 * s.R * columns + sum(w.kept for w in works)
-    drawing = 8 * 6 * s.N * s.N + 2 * s.K * columns  # the tape of the stack before is still lent
-    passing = max(drawing, word * _forward(s), word * _backward(s, cell) + 48 * _stretch(s) * s.R * s.B)
+    drawing = 8 * 6 * s.N * s.N * min(s.recurrent, 1) + 2 * s.K * columns  # the tape of the stack before is still lent
+    passing = max(drawing, word * _forward(s, cell), word * _backward(s, cell) + 48 * _stretch(s) * s.R * s.B)
     passing = max([passing + 3 * word * weights, *(w.bytes for w in works)])
     return max(int(_POINT_BYTES + held + passing), _calibration_memory(point))
 
 
 def _tape(s: Sizes, cell: type[Cell], checkpoints: bool) -> int:
     """Elements of a tape; of checkpoints, with two segments made again, of which one is being left."""
+    if cell.commutes:
+        return (s.T + 1) * s.B * s.M
     spacing, state = spacing_of(s.T), s.B * s.N * s.components
     step = s.B * s.N * (s.G + cell.spare + s.components)
     if cell.augmented:  # rows [h, x, 1], which are the states where h is all of them
@@ -147,8 +150,10 @@ def _tape(s: Sizes, cell: type[Cell], checkpoints: bool) -> int:
     return min(s.T + 2, 2 * spacing + 2) * step + (s.T // spacing + 2) * state
 
 
-def _forward(s: Sizes) -> int:
-    """Elements of the inputs' projection, a block of some steps, and of one step."""
+def _forward(s: Sizes, cell: type[Cell]) -> int:
+    """Elements of the inputs' projection, a block of some steps, and of one step; or of loops and what drives them."""
+    if cell.commutes:
+        return 2 * (s.T + 1) * s.B * s.M
     return projected(s.B) * s.B * (s.N + s.M) + 3 * (s.G + s.components) * s.B * s.N
 
 
@@ -156,7 +161,7 @@ def _backward(s: Sizes, cell: type[Cell]) -> int:
     """Elements of a stretch's local derivatives and error terms, of the loss rows, and of their step down."""
     G = s.G + cell.extra
     together = min(s.R, rows_together(s.B, s.N, s.components)) + 1
-    local = _stretch(s) * (3 * G + 3 * s.components + 4)
+    local = _stretch(s) * (5 if cell.commutes else 3 * G + 3 * s.components + 4)
     return s.B * s.N * (local + (s.R + 1) * s.components + together * (3 * G + 3 * s.components + 2))
 
 

@@ -6,7 +6,7 @@ loss, a row joining at every loss time, N unit rows for a Jacobian product, rand
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,49 +14,56 @@ import numpy as np
 
 from .cells.base import Array, Chunk
 from .scale import Bundle
+from .segment import Segment
 from .stack import Stack
 from .tape import Tape
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """C consecutive steps: ``start`` (from 0) to ``stop``, states before and after them (components, C, P, B, N),
-    what W multiplies there (P, C, B, M), the cell's local derivatives, each (C, …) or None, and of an augmented
-    cell the rows [h, x, 1] (P, C, B, N + M + 1)."""
+    """Consecutive steps of a tape, as a ``part`` of a segment; what W multiplies there (P, C, B, M), and the cell's
+    local derivatives, each (C, …) or None."""
 
-    start: int
-    stop: int
-    before: Array
-    after: Array
+    part: Segment
     drive: Array
     local: tuple[Any, ...]
-    rows: Array | None = None
+
+    @property
+    def start(self) -> int:
+        """The step before its first, from 1: its first from 0."""
+        return self.part.start
+
+    @property
+    def stop(self) -> int:
+        """Its last step, from 1."""
+        return self.part.stop
 
     def steps(self) -> Iterator[tuple[int, tuple[Any, ...]]]:
         """Every step k (from 1) with its local derivatives, the last one first."""
         for c in reversed(range(self.stop - self.start)):
             yield self.start + c + 1, tuple(None if part is None else part[c] for part in self.local)
 
-    def state(self, t: int) -> Array:
-        """The state behind step t of the stretch: (components, P, B, N)."""
-        return self.after[:, t - 1 - self.start]
+    def after(self, times: Sequence[int]) -> Array:
+        """The states behind some of its steps (from 1): (R, components, P, B, N)."""
+        return self.part.states[np.array(times) - self.start]
+
+    @property
+    def before(self) -> Array:
+        """What the gradients of recurrent arrays multiply: the states before (components, C, P, B, N), or loops."""
+        return self.part.before.swapaxes(0, 1)
 
     def chunk(self, delta: Array) -> Chunk:
         """Its steps with error terms (G + extra, P, C, B, N), for sums over time."""
-        return Chunk(delta, self.before, self.drive, self.local, self.rows)
+        return Chunk(delta, self.before, self.drive, self.local, self.part.rows)
 
 
 def descent(stack: Stack, tape: Tape, columns: int | None = None) -> Iterator[Stretch]:
     """The stretches of a tape from its end to its beginning; of the first ``columns`` batch columns only."""
     size, drive = stretch_steps(stack), stack.drive[:, :, :columns]
     for segment in tape.segments(backwards=True):
-        for first in reversed(range(0, len(segment.net), size)):
+        for first in reversed(range(0, segment.stop - segment.start, size)):
             part = segment.part(first, first + size, columns)
-            before, after = part.states[:-1], part.states[1:]
-            local = stack.cell.local(stack.weights, part.net, before, after)
-            swapped = (before.swapaxes(0, 1), after.swapaxes(0, 1))
-            driven = drive[:, part.start : part.stop]
-            yield Stretch(part.start, part.stop, *swapped, driven, local, part.rows)
+            yield Stretch(part, drive[:, part.start : part.stop], part.local(stack))
 
 
 def stretch_steps(stack: Stack) -> int:

@@ -17,6 +17,7 @@ from .adjoint import Backward, backward
 from .calibrate import Calibration, calibrate
 from .cells import Cell
 from .errors import InvalidPoint, Unreachable
+from .loops import Loops
 from .outputs import Outputs, read
 from .points import Point
 from .probes import PROBES, Swept
@@ -24,7 +25,7 @@ from .products import BLAS
 from .room import Room
 from .stack import Stack, draw_inputs, draw_parameters, make_cell, stack
 from .streams import company
-from .tape import Tape, Whole, forward, overflow_step
+from .tape import Checkpoints, Tape, Whole, forward, overflow_step
 from .walk import Rows
 
 _BUFFER = 1024  # elements
@@ -140,7 +141,7 @@ def numerics() -> Iterator[None]:
 
 def sweep(
     task: Task, parameters: Arrays, error_terms: Rows | None = None
-) -> tuple[Stack, Whole, Outputs, Backward, int]:
+) -> tuple[Stack, Whole | Loops, Outputs, Backward, int]:
     """Both sweeps of one point, and the step at which its state overflows (0: nowhere).
 
     After an overflow at step s the backward sweep covers the s − 1 finite steps, with the loss times among
@@ -149,7 +150,7 @@ def sweep(
     times = task.point.steps_with_loss
     one = stack([task.point], [parameters], [task.all_inputs()], times)
     tape = forward(one)
-    assert isinstance(tape, Whole)
+    assert not isinstance(tape, Checkpoints)
     step = int(overflow_step(tape)[0])
     if step == 1:
         raise InvalidPoint(

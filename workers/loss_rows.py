@@ -38,8 +38,9 @@ class LossRows:
         if not times:
             return {}
         rows = slice(self.row_of[times[0]], self.row_of[times[-1]] + 1)
-        states = stretch.after[:, np.array(times) - 1 - stretch.start]
-        states = np.ascontiguousarray(states.swapaxes(1, 2))  # (components, P, R, B, N)
+        states = np.ascontiguousarray(
+            stretch.after(times).transpose(1, 2, 0, 3, 4)
+        )  # (components, P, R, B, N)
         value, shift = self.stack.cell.read_out_adjoint(states, self.outputs.signal[:, rows])
         exponent = self.outputs.exponent[:, rows]
         whole = Bundle(value, exponent if shift is None else exponent + shift)

@@ -20,6 +20,7 @@ from .outputs import project
 from .points import Point, identity
 from .probes import DEFAULT_PROBES, check_probes
 from .stack import draw_targets, make_cell
+from .tape import Tape
 
 Parameters = Mapping[str, ArrayLike]
 
@@ -195,7 +196,8 @@ def trace(point: Point, parameters: Parameters | None = None, inputs: ArrayLike 
     with numerics():
         arrays = {name: np.asarray(a, point.dtype) for name, a in task.all_parameters().items()}
         stack, tape, outputs, back, overflow = sweep(task, arrays, terms.keep)
-        hidden = stack.cell.read_out(np.ascontiguousarray(tape.states[1:].transpose(1, 2, 0, 3, 4)))
+        states, net = _arrays(tape, len(stack.cell.gates))
+        hidden = stack.cell.read_out(np.ascontiguousarray(states[1:, :, None].transpose(1, 2, 0, 3, 4)))
         predicted = project(stack, np.ascontiguousarray(hidden))[0]
         gradients = back.gradients.arrays({name: a.shape for name, a in arrays.items()})
     said = status(back.ln_adjoint[0], stack.loss_times, outputs.signal[0])
@@ -208,8 +210,8 @@ def trace(point: Point, parameters: Parameters | None = None, inputs: ArrayLike 
         arrays,
         task.all_inputs().astype(point.dtype),
         draw_targets(point).astype(point.dtype) if point.target == "gaussian" else draw_targets(point),
-        _joined(tape.states[:, :, 0]),
-        _joined(tape.net[:, : len(stack.cell.gates), 0]),
+        _joined(states),
+        _joined(net),
         predicted,
         float(outputs.loss_value()[0]),
         {name: g[0] for name, g in gradients.items()},
@@ -232,6 +234,13 @@ class _Terms:
         """Unit vectors (G, 1, Q, B, N) of step k + 1, of the rows from ``first`` on; zero where the norm is."""
         for row in range(unit.shape[2]):
             self.error_terms[first + row, k] = _joined(unit[:, 0, row][None])[0]
+
+
+def _arrays(tape: Tape, gates: int) -> tuple[NDArray, NDArray]:
+    """The states (T+1, components, B, N) and net inputs (T, G, B, N) of the only point."""
+    segments = list(tape.segments())
+    states = [one.states[:, :, 0] if i == 0 else one.states[1:, :, 0] for i, one in enumerate(segments)]
+    return np.concatenate(states), np.concatenate([one.net[:, :gates, 0] for one in segments])
 
 
 def _joined(blocks: NDArray) -> NDArray:

@@ -21,7 +21,7 @@ from .inputs import INPUTS, TARGETS
 from .losses import LOSSES
 from .weights import ENSEMBLES, GAMMA_KINDS
 
-KERNEL_VERSION = 6
+KERNEL_VERSION = 7
 """Raised whenever a change alters any number; it is part of every ``point_id``."""
 
 

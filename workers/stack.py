@@ -120,6 +120,9 @@ def stack(
     labels = _labels(points, loss_times)
     if cell.augmented:
         weights = replace(weights, augmented=_augmented(weights))
+    if cell.commutes:
+        lift, entering = _lift(weights.W[0])
+        weights = replace(weights, lift=lift, entering=entering)
     return Stack(tuple(points), cell, LOSSES[first.loss], weights, x, labels, loss_times)
 
 
@@ -144,6 +147,14 @@ def _augmented(w: Weights) -> Array:
     G, P, _, N = w.U.shape
     whole = aligned.empty((G, P, sum(part.shape[2] for part in parts), N), w.U.dtype)
     return np.concatenate(parts, axis=2, out=whole)
+
+
+def _lift(W: Array) -> tuple[Array, Array]:
+    """Wᵀ (P, M, N) with a largest element in [2^3, 2^4) a row, and the powers of two that it lacks (P, 1, M): what
+    enters times these is of the states' size, and smaller than the largest."""
+    peak, most = np.abs(W).max(axis=1, keepdims=True), 120 if W.dtype == np.float32 else 1000
+    exponent = np.where((peak > 0) & np.isfinite(peak), np.frexp(peak)[1] - 4, 0).clip(-most, most)
+    return aligned.copy(np.ldexp(W, -exponent).swapaxes(1, 2)), np.ldexp(W.dtype.type(1), exponent)
 
 
 def _turns(parameters: Sequence[Mapping[str, NDArray]], dtype: np.dtype) -> Array:

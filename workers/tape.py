@@ -1,6 +1,6 @@
-"""The forward sweep, and what it keeps: every step, or checkpoints from which the steps are made again.
+"""The forward sweep, and what it keeps: every step, checkpoints from which the steps are made again, or loops.
 
-Both kinds of tape are read by segments of consecutive steps. A segment that is made again has the bits of the
+Every kind of tape is read by segments of consecutive steps. A segment that is made again has the bits of the
 first time: it starts from a stored state, and its inputs are projected in the same products.
 """
 
@@ -14,38 +14,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .loops import Loops
+from .projection import project, projected
 from .room import Room
+from .segment import SEGMENT, Segment, Steps
 from .stack import Array, Stack
-
-_COLUMNS = 16  # of a projection
-SEGMENT = 64
-"""Segments of checkpoints start at its multiples."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """C consecutive steps from ``start`` (from 0) on: states (C+1, components, P, B, N), states[0] the one before
-    them; net (C, G + spare, P, B, N), the net inputs z and behind them what the cell put aside; of an augmented
-    cell rows (P, C, B, N + M + 1), what its net inputs are made of: h before the step, x and 1 side by side."""
-
-    start: int
-    states: Array
-    net: Array
-    rows: Array | None = None
-
-    @property
-    def stop(self) -> int:
-        """The step after the last, from 0."""
-        return self.start + len(self.net)
-
-    def part(self, first: int, last: int, columns: int | None = None) -> Segment:
-        """Some of its steps, counted from its first; of the first batch columns only, then as contiguous copies."""
-        states, net = self.states[first : last + 1], self.net[first:last]
-        rows = None if self.rows is None else self.rows[:, first:last]
-        if columns is not None and columns < net.shape[3]:
-            states, net = (np.ascontiguousarray(a[:, :, :, :columns]) for a in (states, net))
-            rows = None if rows is None else np.ascontiguousarray(rows[:, :, :columns])
-        return Segment(self.start + first, states, net, rows)
 
 
 class Tape(Protocol):
@@ -61,6 +34,10 @@ class Tape(Protocol):
 
     def at(self, times: Sequence[int]) -> Array:
         """The states behind these steps (from 1, ascending): (R, components, P, B, N)."""
+        ...
+
+    def doubtful(self) -> NDArray[np.bool_]:
+        """Of which points a state may be infinite or NaN, (P,)."""
         ...
 
     def release(self, room: Room) -> None:
@@ -86,7 +63,7 @@ class Whole:
         return self.states[-1]
 
     def segments(self, backwards: bool = False) -> Iterator[Segment]:
-        yield Segment(0, self.states, self.net, self.rows)
+        yield Steps(0, self.states, self.net, self.rows)
 
     def cut(self, steps: int) -> Whole:
         """Its first steps."""
@@ -95,6 +72,9 @@ class Whole:
 
     def at(self, times: Sequence[int]) -> Array:
         return self.states[np.array(times)]
+
+    def doubtful(self) -> NDArray[np.bool_]:
+        return _infinite(self.last)
 
     def release(self, room: Room) -> None:
         """Give its memory back."""
@@ -124,12 +104,15 @@ class Checkpoints:
         for i in reversed(range(count)) if backwards else range(count):
             yield self._segment(i)
 
-    def _segment(self, i: int) -> Segment:
+    def _segment(self, i: int) -> Steps:
         start = i * self.spacing
         return advance(self.stack, self.states[i], start, min(start + self.spacing, self.steps))
 
     def release(self, room: Room) -> None:
         """Nothing was lent."""
+
+    def doubtful(self) -> NDArray[np.bool_]:
+        return _infinite(self.last)
 
     def at(self, times: Sequence[int]) -> Array:
         wanted = {t: row for row, t in enumerate(times)}
@@ -144,10 +127,11 @@ class Checkpoints:
         return found
 
 
-def forward(stack: Stack, checkpoints: bool = False, room: Room | None = None) -> Whole | Checkpoints:
+def forward(stack: Stack, checkpoints: bool = False, room: Room | None = None) -> Whole | Checkpoints | Loops:
     """Run the stack from s_0 = 0 over its T steps. A whole tape is in memory that ``room`` lends."""
-    P, T, B, _ = stack.inputs.shape
-    state = np.zeros((stack.cell.components, P, B, stack.weights.V.shape[-1]), stack.weights.V.dtype)
+    if stack.cell.commutes:
+        return Loops.of(stack)
+    T, state = stack.inputs.shape[1], _start(stack)
     if not checkpoints:
         whole = advance(stack, state, 0, T, room)
         return Whole(whole.states, whole.net, whole.rows)
@@ -159,12 +143,30 @@ def forward(stack: Stack, checkpoints: bool = False, room: Room | None = None) -
     return Checkpoints(stack, kept, state, spacing)
 
 
+def passing(stack: Stack) -> Iterator[Segment]:
+    """The segments of a forward sweep in order, of which no tape is kept; they have the bits of one."""
+    if stack.cell.commutes:
+        yield from Loops.of(stack).segments()
+        return
+    T, state = stack.inputs.shape[1], _start(stack)
+    for start in range(0, T, SEGMENT):
+        segment = advance(stack, state, start, min(start + SEGMENT, T))
+        yield segment
+        state = segment.states[-1]
+
+
+def _start(stack: Stack) -> Array:
+    """s_0 = 0, (components, P, B, N)."""
+    P, _, B, _ = stack.inputs.shape
+    return np.zeros((stack.cell.components, P, B, stack.weights.V.shape[-1]), stack.weights.V.dtype)
+
+
 def spacing_of(T: int) -> int:
     """Steps between checkpoints: some √T, a multiple of SEGMENT."""
     return SEGMENT * math.ceil(math.sqrt(T) / SEGMENT)
 
 
-def advance(stack: Stack, state: Array, start: int, stop: int, room: Room | None = None) -> Segment:
+def advance(stack: Stack, state: Array, start: int, stop: int, room: Room | None = None) -> Steps:
     """The steps start+1 … stop from the state before them; ``start`` is a multiple of SEGMENT."""
     cell, C, room = stack.cell, stop - start, room or Room()
     _, P, B, N = state.shape
@@ -173,7 +175,7 @@ def advance(stack: Stack, state: Array, start: int, stop: int, room: Room | None
     return walk(stack, state, start, net, room)
 
 
-def _augmented_steps(stack: Stack, state: Array, start: int, net: Array, room: Room) -> Segment:
+def _augmented_steps(stack: Stack, state: Array, start: int, net: Array, room: Room) -> Steps:
     """Of an augmented cell: each step's net inputs are products of its rows, which the gradients use again."""
     cell, w, x = stack.cell, stack.weights, stack.drive
     (components, P, B, N), C = state.shape, len(net)
@@ -187,55 +189,35 @@ def _augmented_steps(stack: Stack, state: Array, start: int, net: Array, room: R
         cell.step(w, net[k], row, states[k], states[k + 1])
         if not alone:
             rows[:, k + 1, :, :N] = states[k + 1, 0]
-    return Segment(start, states, net, rows[:, :C])
+    return Steps(start, states, net, rows[:, :C])
 
 
-def _driven_steps(stack: Stack, state: Array, start: int, net: Array, room: Room) -> Segment:
+def _driven_steps(stack: Stack, state: Array, start: int, net: Array, room: Room) -> Steps:
     """Of any other cell: the inputs of a few steps are projected in one product, while the cache is warm."""
     states = room.take((len(net) + 1, *state.shape), state.dtype)
     states[0] = state
     together = projected(net.shape[3])
     for first in range(0, len(net), together):
         last = min(first + together, len(net))
-        _project(stack, net[first:last], slice(start + first, start + last))
+        project(stack.weights, stack.drive[:, start + first : start + last], net[first:last])
         for k in range(first, last):
             stack.cell.step(stack.weights, net[k], net[k, 0], states[k], states[k + 1])
-    return Segment(start, states, net)
-
-
-def projected(B: int) -> int:
-    """Steps whose input projection is one product: a power of two, and a function of the point alone, so that the
-    product has the same shape, and the same bits, in any company."""
-    return 1 << max(0, (_COLUMNS // B).bit_length() - 1)
-
-
-def _project(stack: Stack, net: Array, steps: slice) -> None:
-    """Write W x + b of some steps into the net inputs, as one product a block."""
-    w, x = stack.weights, stack.drive[:, steps]
-    P, C, B, M = x.shape
-    for g, W in enumerate(w.W):
-        block = net[:, g]
-        if M == 1:  # a product without a sum
-            np.multiply(x.swapaxes(0, 1), W.swapaxes(-1, -2), out=block)
-        elif C == 1:
-            np.matmul(x[:, 0], W.swapaxes(-1, -2), out=block[0])
-        else:
-            product = np.matmul(x.reshape(P, C * B, M), W.swapaxes(-1, -2))
-            block[...] = product.reshape(P, C, B, -1).swapaxes(0, 1)
-        if w.b is not None:
-            block += w.b[g]
+    return Steps(start, states, net)
 
 
 def overflow_step(tape: Tape) -> NDArray[np.int64]:
-    """The first step, from 1, at which a state is not finite; 0 where all are. One number a point (P,).
-
-    A state that has overflowed stays so: the last one tells whether to search.
-    """
-    steps = np.zeros(tape.last.shape[1], np.int64)
-    lost = np.flatnonzero(~np.isfinite(tape.last).all(axis=(0, 2, 3)))
-    for segment in tape.segments() if len(lost) else ():
-        for p in lost[steps[lost] == 0]:
-            finite = np.isfinite(segment.states[:, :, p]).all(axis=(1, 2, 3))
+    """The first step, from 1, at which a state is not finite; 0 where all are. One number a point (P,)."""
+    doubtful = tape.doubtful()
+    steps, left = np.zeros(len(doubtful), np.int64), np.flatnonzero(doubtful)
+    for segment in tape.segments() if len(left) else ():
+        states = segment.states
+        for p in left[steps[left] == 0]:
+            finite = np.isfinite(states[:, :, p]).all(axis=(1, 2, 3))
             if not finite.all():
                 steps[p] = segment.start + int(np.argmin(finite))
     return steps
+
+
+def _infinite(last: Array) -> NDArray[np.bool_]:
+    """Points whose last state (components, P, B, N) is not finite: one that has overflowed stays so."""
+    return np.logical_not(np.isfinite(last).all(axis=(0, 2, 3)))

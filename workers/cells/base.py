@@ -47,7 +47,8 @@ class Weights:
 
     U (G, P, N, N) with U[g, p] block g; W (G, P, N, M); b (G, P, 1, N); p (3, P, 1, N); a, leak (P, 1, 1);
     b_u (P, 1, N); turn (3, P, 1, N/2): ρ, cos θ, sin θ of every pair; V (P, K, N); d (P, 1, K).
-    augmented (G, P, N + M + 1, N): Uᵀ, Wᵀ and b below one another. What a cell lacks is None.
+    augmented (G, P, N + M + 1, N): Uᵀ, Wᵀ and b below one another. lift (P, M, N) is Wᵀ with a largest element in
+    [2^3, 2^4) a row, where entering (P, 1, M), a power of two, is not zero. What a cell lacks is None.
     """
 
     V: Array
@@ -61,6 +62,8 @@ class Weights:
     b_u: Array | None = None
     turn: Array | None = None
     augmented: Array | None = None
+    lift: Array | None = None
+    entering: Array | None = None
 
     def net(self, row: Array, out: Array, gates: slice = slice(None), part: slice = slice(None)) -> None:
         """U h + W x + b of some blocks into ``out`` (G, P, B, N), from augmented rows [h, x, 1] (P, B, N + M + 1),
@@ -88,7 +91,8 @@ class Lacking(NamedTuple):
 class Chunk(NamedTuple):
     """C consecutive steps of a tape, for sums over time: everything that a gradient is made of.
 
-    delta (G + extra, P, C, B, N) error terms; before (components, C, P, B, N) the states s_{k−1};
+    delta (G + extra, P, C, B, N) error terms; before (components, C, P, B, N) the states s_{k−1}, or the loops
+    (1, C, P, B, M) of a cell that commutes;
     drive (P, C, B, M) what W multiplies; local: the cell's factors of these steps; rows (P, C, B, N + M + 1) the
     rows [h_{k−1}, x_k, 1], where they are at hand.
     """
@@ -114,6 +118,15 @@ class Chunk(NamedTuple):
             rows = np.empty((P, C, B, N + M + 1), self.delta.dtype)
             rows[..., :N], rows[..., N:-1], rows[..., -1] = self.before[0].swapaxes(0, 1), self.drive, 1
         return rows.reshape(P, C * B, -1)
+
+
+class Steps(Protocol):
+    """C steps of a tape: states (C+1, components, P, B, N) and net (C, G + spare, P, B, N)."""
+
+    @property
+    def states(self) -> Array: ...
+    @property
+    def net(self) -> Array: ...
 
 
 class Cell(ABC):
@@ -151,6 +164,9 @@ class Cell(ABC):
     """Whether δ_k is λ_k: one array may then be both."""
     augmented: ClassVar[bool] = True
     """Whether a step sees h, x and 1 side by side, as a row that Uᵀ, Wᵀ and b multiply in one product."""
+    commutes: ClassVar[bool] = False
+    """Whether all that recurs is one loop, alike in every unit: it then commutes with W, and ``step`` takes M loops
+    over the inputs in place of N units."""
     together: ClassVar[int] = 1
     """Units that belong together: hidden_size is a multiple of it."""
 
@@ -222,7 +238,7 @@ class Cell(ABC):
         return adjoint, None
 
     @abstractmethod
-    def squashed(self, z: Array, after: Array) -> tuple[Activation, Array]:
+    def squashed(self, steps: Steps) -> tuple[Activation, Array]:
         """The nonlinearity whose saturation counts, and its argument (C, P, B, N) for C steps."""
 
 

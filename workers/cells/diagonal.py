@@ -8,7 +8,7 @@ from .. import aligned
 from ..activations import ACTIVATIONS
 from ..products import outer, rows_to_columns, summed
 from ..weights import angles, input_weights, ring
-from .base import Array, Cell, Chunk, Knobs, Lacking, Weights
+from .base import Array, Cell, Chunk, Knobs, Lacking, Steps, Weights
 
 
 class Diagonal(Cell):
@@ -76,8 +76,8 @@ class Diagonal(Cell):
             "b": summed(delta[None]),
         }
 
-    def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
-        return ACTIVATIONS["identity"], after[:, 0]
+    def squashed(self, steps: Steps) -> tuple[Any, Array]:
+        return ACTIVATIONS["identity"], steps.states[1:, 0]
 
 
 def _turned(h: Array, rho: Any, cos: Any, sin: Any) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 from .. import aligned
 from ..activations import ACTIVATIONS, complement, logistic_both, tanh_both
 from ..products import outer, rows_to_columns, summed
-from .base import Array, Cell, Chunk, Knobs, Lacking, Weights, geometric_gate, keep_bias
+from .base import Array, Cell, Chunk, Knobs, Lacking, Steps, Weights, geometric_gate, keep_bias
 from .lstm import gated_arrays
 
 
@@ -116,5 +116,5 @@ class GRU(Cell):
                 inner["b_u"] = summed(through)
         return {"U": sums[..., :N], "W": sums[..., N:-1], "b": sums[..., -1], **inner}
 
-    def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
-        return ACTIVATIONS["tanh"], z[:, 2]
+    def squashed(self, steps: Steps) -> tuple[Any, Array]:
+        return ACTIVATIONS["tanh"], steps.net[:, 2]

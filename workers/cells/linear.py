@@ -7,7 +7,7 @@ import numpy as np
 from ..activations import ACTIVATIONS
 from ..products import outer
 from ..weights import input_weights
-from .base import Array, Cell, Chunk, Knobs, Lacking, Weights
+from .base import Array, Cell, Chunk, Knobs, Lacking, Steps, Weights
 
 
 class Linear(Cell):
@@ -26,6 +26,7 @@ class Linear(Cell):
     bounded = ("adjoint", "delta")
     augmented = False
     same = True
+    commutes = True
 
     def draw(self, point: Knobs) -> dict[str, Any]:
         W = input_weights(point.seed, point.hidden_size, point.input_size)
@@ -43,7 +44,9 @@ class Linear(Cell):
         after[0] += z[0]
 
     def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
-        return ()
+        assert w.lift is not None
+        lift = w.lift[:, None]
+        return (np.broadcast_to(lift, (len(z), *lift.shape)),)
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array
@@ -56,17 +59,12 @@ class Linear(Cell):
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         G, P, C, B, N = chunk.delta.shape
-        return {
-            "a": carousel_gradient(chunk.delta[0], chunk.before[0]),
-            "W": outer(chunk.delta.reshape(G, P, C * B, N), chunk.drive.reshape(P, C * B, -1)),
-        }
+        delta, lift = chunk.delta.reshape(G, P, C * B, N), chunk.local[0][0, :, 0]
+        by_input, by_loop = (
+            outer(delta, right.reshape(P, C * B, -1)) for right in (chunk.drive, chunk.before[0].swapaxes(0, 1))
+        )
+        around = np.ascontiguousarray(by_loop.swapaxes(1, 2)).reshape(P, -1)
+        return {"a": np.vecdot(around, lift.reshape(P, -1)), "W": by_input}
 
-    def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
-        return ACTIVATIONS["identity"], after[:, 0]
-
-
-def carousel_gradient(delta: Array, before: Array) -> Array:
-    """∂L/∂a = Σ λ·s_{k−1} over steps, columns and units: (P, C, B, N), (C, P, B, N) -> (P,)."""
-    P, C = delta.shape[:2]
-    left, right = delta.reshape(P, C, -1), np.ascontiguousarray(before).reshape(C, P, -1).swapaxes(0, 1)
-    return np.ascontiguousarray(np.vecdot(left, right)).sum(axis=-1)
+    def squashed(self, steps: Steps) -> tuple[Any, Array]:
+        return ACTIVATIONS["identity"], steps.states[1:, 0]

@@ -7,7 +7,7 @@ import numpy as np
 from .. import aligned
 from ..activations import ACTIVATIONS, logistic_both, tanh_both
 from ..weights import blocks, input_weights
-from .base import Array, Cell, Chunk, Knobs, Lacking, Weights, geometric_gate, keep_bias
+from .base import Array, Cell, Chunk, Knobs, Lacking, Steps, Weights, geometric_gate, keep_bias
 from .simple import matrix_gradients
 
 
@@ -68,8 +68,8 @@ class LSTM(Cell):
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         return matrix_gradients(chunk)
 
-    def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
-        return ACTIVATIONS["tanh"], after[:, 1]
+    def squashed(self, steps: Steps) -> tuple[Any, Array]:
+        return ACTIVATIONS["tanh"], steps.states[1:, 1]
 
 
 def enter(z: Array, gates: Array, before: Array, after: Array) -> None:

@@ -6,8 +6,7 @@ import numpy as np
 
 from .. import aligned
 from ..activations import ACTIVATIONS, logistic_both, tanh_both
-from .base import Array, Cell, Chunk, Knobs, Lacking, Weights
-from .linear import carousel_gradient
+from .base import Array, Cell, Chunk, Knobs, Lacking, Steps, Weights
 from .lstm import gated_arrays
 from .simple import matrix_gradients
 
@@ -77,8 +76,15 @@ class LSTM1997(Cell):
         return Lacking()
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
-        a = carousel_gradient(chunk.delta[3], chunk.before[1])
+        a = _carousel_gradient(chunk.delta[3], chunk.before[1])
         return matrix_gradients(chunk._replace(delta=chunk.delta[:3])) | {"a": a}
 
-    def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
-        return ACTIVATIONS["tanh"], after[:, 1]
+    def squashed(self, steps: Steps) -> tuple[Any, Array]:
+        return ACTIVATIONS["tanh"], steps.states[1:, 1]
+
+
+def _carousel_gradient(delta: Array, before: Array) -> Array:
+    """∂L/∂a = Σ λ·s_{k−1} over steps, columns and units: (P, C, B, N), (C, P, B, N) -> (P,)."""
+    P, C = delta.shape[:2]
+    left, right = delta.reshape(P, C, -1), np.ascontiguousarray(before).reshape(C, P, -1).swapaxes(0, 1)
+    return np.ascontiguousarray(np.vecdot(left, right)).sum(axis=-1)

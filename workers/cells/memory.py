@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..activations import ACTIVATIONS
-from .base import Array, Shifts
+from .base import Array, Shifts, Steps
 from .linear import Linear
 
 
@@ -26,5 +26,5 @@ class Memory(Linear):
         D, shift = ACTIVATIONS["tanh"].factor(np.ascontiguousarray(state[0]))
         return (signal * D)[None], shift
 
-    def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
-        return ACTIVATIONS["tanh"], after[:, 0]
+    def squashed(self, steps: Steps) -> tuple[Any, Array]:
+        return ACTIVATIONS["tanh"], steps.states[1:, 0]

@@ -7,7 +7,7 @@ import numpy as np
 from ..activations import ACTIVATIONS, complement, logistic_both
 from ..products import outer, summed
 from ..weights import input_weights
-from .base import Array, Cell, Chunk, Knobs, Lacking, Weights, geometric_gate, keep_bias
+from .base import Array, Cell, Chunk, Knobs, Lacking, Steps, Weights, geometric_gate, keep_bias
 
 
 class MinGRU(Cell):
@@ -62,5 +62,5 @@ class MinGRU(Cell):
         delta = chunk.delta.reshape(G, P, C * B, N)
         return {"W": outer(delta, chunk.drive.reshape(P, C * B, -1)), "b": summed(delta)}
 
-    def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
-        return ACTIVATIONS["identity"], z[:, 1]
+    def squashed(self, steps: Steps) -> tuple[Any, Array]:
+        return ACTIVATIONS["identity"], steps.net[:, 1]

@@ -7,7 +7,7 @@ import numpy as np
 from .. import aligned
 from ..errors import Unreachable
 from ..weights import input_weights, recurrent
-from .base import Array, Cell, Chunk, Knobs, Lacking, Weights
+from .base import Array, Cell, Chunk, Knobs, Lacking, Steps, Weights
 from .simple import matrix_gradients
 
 
@@ -72,5 +72,5 @@ class Residual(Cell):
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         return matrix_gradients(chunk)
 
-    def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
-        return self.f, z[:, 0]
+    def squashed(self, steps: Steps) -> tuple[Any, Array]:
+        return self.f, steps.net[:, 0]

@@ -7,7 +7,7 @@ import numpy as np
 from .. import aligned
 from ..products import outer
 from ..weights import input_weights, recurrent
-from .base import Array, Cell, Chunk, Knobs, Lacking, Weights
+from .base import Array, Cell, Chunk, Knobs, Lacking, Steps, Weights
 
 
 class Simple(Cell):
@@ -55,8 +55,8 @@ class Simple(Cell):
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
         return matrix_gradients(chunk)
 
-    def squashed(self, z: Array, after: Array) -> tuple[Any, Array]:
-        return self.f, z[:, 0]
+    def squashed(self, steps: Steps) -> tuple[Any, Array]:
+        return self.f, steps.net[:, 0]
 
 
 def matrix_gradients(chunk: Chunk) -> dict[str, Array]:

@@ -22,7 +22,7 @@ from ..measure import allowance, measure
 from ..points import PARAMETERS, Point
 from ..probes import DEFAULT_PROBES
 from ..stack import draw_inputs, make_cell, stack
-from ..tape import SEGMENT, advance
+from ..tape import passing
 from ..weights import read_out
 from .files import named_arrays, sequences
 from .naming import Array, Block, Scheme, found
@@ -268,12 +268,9 @@ def _hidden(layer: Layer) -> Array:
     point = layer.point
     with numerics():
         one = stack([point], [layer.parameters], [layer.inputs], point.steps_with_loss)
-        cell, T, B, N = one.cell, point.length, point.batch_size, point.hidden_size
-        hidden = np.empty((T, B, N), one.weights.V.dtype)
-        state = np.zeros((cell.components, 1, B, N), one.weights.V.dtype)
-        for start in range(0, T, SEGMENT):
-            segment = advance(one, state, start, min(start + SEGMENT, T))
+        shape = point.length, point.batch_size, point.hidden_size
+        hidden = np.empty(shape, one.weights.V.dtype)
+        for segment in passing(one):
             states = np.ascontiguousarray(segment.states[1:].transpose(1, 2, 0, 3, 4))
-            hidden[start : segment.stop] = cell.read_out(states)[0]
-            state = segment.states[-1]
+            hidden[segment.start : segment.stop] = one.cell.read_out(states)[0]
     return hidden.astype(np.float64, copy=False)

@@ -67,7 +67,7 @@ def _over_columns(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _cost(s: Sizes) -> Work:
     down, lags = s.down(s.S, s.columns), len(lags_of(s.T))
-    held = 8.0 * s.columns * s.S * (s.S * (14 + 2 * s.G / s.components) + 6 * lags)
+    held = 8.0 * s.columns * s.S * (s.S * (12 + 2 * s.G / s.components) + 6 * lags)
     factors = s.T if s.components > 1 else min(s.T, s.T / 8 + lags)
     products = 2.0 * s.columns * s.S**3 * factors
     elements = down.elements + 2.0 * factors * s.columns * s.S * s.S

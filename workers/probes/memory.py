@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tape import SEGMENT
+from ..segment import SEGMENT
 from .base import Column, Probe, Sizes, Swept, Values, Work
 
 Float = NDArray[np.float64]
@@ -133,7 +133,7 @@ def _hidden(swept: Swept, most: int) -> Iterator[tuple[int, Float]]:
         for start in range(segment.start, segment.stop, size):
             first, last = max(start, most), min(start + size, segment.stop)
             if first < last:
-                states = segment.states[first - segment.start + 1 : last - segment.start + 1]
+                states = segment.part(first - segment.start, last - segment.start).states[1:]
                 states = np.ascontiguousarray(states.transpose(1, 2, 0, 3, 4))
                 yield first, swept.stack.cell.read_out(states).astype(np.float64)
 

@@ -19,9 +19,10 @@ def measure(swept: Swept) -> Values:
     awake = np.zeros((P, swept.stack.weights.V.shape[-1]), np.bool_)
     name = ""
     for segment in swept.tape.segments():
-        for c, net in enumerate(segment.net):
-            f, z = swept.stack.cell.squashed(net[None], segment.states[c + 1 : c + 2])
-            z, t, name = np.ascontiguousarray(z[0]), segment.start + c, f.name
+        for t in range(segment.start, segment.stop):
+            first = t - segment.start
+            f, z = swept.stack.cell.squashed(segment.part(first, first + 1))
+            z, name = np.ascontiguousarray(z[0]), f.name
             D = f.derivative(z)
             for target, values in ((mean, D), (ln_mean, f.ln_derivative(z))):
                 target[:, t] = values.astype(np.float64).reshape(P, -1).mean(axis=-1)

@@ -10,7 +10,7 @@ of its own with its own exponent. Rows go in blocks, so that these sums stay sma
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -22,8 +22,8 @@ from ..cells.base import Array, Chunk
 from ..descent import Stretch, back, descent
 from ..gradients import Gradients
 from ..scale import DEAD, Bundle
+from ..segment import SEGMENT
 from ..stack import Stack
-from ..tape import SEGMENT
 from .base import Column, Probe, Sizes, Swept, Values, Work
 
 _ELEMENTS = 1 << 20  # of a block's sums, for one point
@@ -96,17 +96,23 @@ def _gradients(swept: Swept, units: NDArray[np.int64]) -> list[Gradients]:
     return sums
 
 
-def _joined(stretches: list[Stretch]) -> Stretch:
-    """Consecutive stretches as one. A shift that some of them lack is left out: gradients need none."""
-    before, after, drive = (
-        np.concatenate([getattr(one, name) for one in stretches], axis=1)
-        for name in ("before", "after", "drive")
+def _joined(stretches: list[Stretch]) -> Chunk:
+    """Consecutive stretches as one chunk, whose error terms are yet to come. A shift that some of them lack is left
+    out: gradients need none."""
+    before, drive = (
+        np.concatenate([getattr(one, name) for one in stretches], axis=1) for name in ("before", "drive")
     )
-    local = tuple(
-        None if any(part is None for part in parts) else np.concatenate(parts)
-        for parts in zip(*(one.local for one in stretches), strict=True)
-    )
-    return Stretch(stretches[0].start, stretches[-1].stop, before, after, drive, local)
+    local = zip(*(one.local for one in stretches), strict=True)
+    return Chunk(np.empty(0), before, drive, tuple(_one_after_another(parts) for parts in local))
+
+
+def _one_after_another(parts: Sequence[Any]) -> Any:
+    """Local derivatives (C, …) of all steps; not copied where they are the same at each."""
+    if any(part is None for part in parts):
+        return None
+    if all(part.strides[0] == 0 for part in parts):
+        return np.broadcast_to(parts[0][:1], (sum(map(len, parts)), *parts[0].shape[1:]))
+    return np.concatenate(parts)
 
 
 def _rows(swept: Swept, units: NDArray[np.int64]) -> Bundle:
@@ -137,12 +143,12 @@ def _error_terms(
         exponent[..., c] = np.where(alive, rows.exponent, DEAD).swapaxes(0, 1)
 
 
-def _chunks(stretch: Stretch, delta: Array) -> Iterator[Chunk]:
-    """The stretch for one row after the other, every batch column a point of its own."""
-    P, C, columns, M = stretch.drive.shape
-    before = np.ascontiguousarray(stretch.before).reshape(-1, C, P * columns, 1, stretch.before.shape[-1])
-    drive = np.ascontiguousarray(stretch.drive.swapaxes(1, 2)).reshape(P * columns, C, 1, M)
-    local = tuple(_columns_apart(part, columns) for part in stretch.local)
+def _chunks(whole: Chunk, delta: Array) -> Iterator[Chunk]:
+    """The steps for one row after the other, every batch column a point of its own."""
+    P, C, columns, M = whole.drive.shape
+    before = np.ascontiguousarray(whole.before).reshape(-1, C, P * columns, 1, whole.before.shape[-1])
+    drive = np.ascontiguousarray(whole.drive.swapaxes(1, 2)).reshape(P * columns, C, 1, M)
+    local = tuple(_columns_apart(part, columns) for part in whole.local)
     for one in delta:
         yield Chunk(one, before, drive, local)
 
@@ -152,8 +158,9 @@ def _columns_apart(part: Any, columns: int) -> Any:
     if part is None:
         return None
     C, P, _, *rest = part.shape
-    whole = np.ascontiguousarray(np.broadcast_to(part, (C, P, columns, *rest)))
-    return whole.reshape(C, P * columns, 1, *rest)
+    steps = part[:1] if part.strides[0] == 0 else part  # the same at each
+    whole = np.ascontiguousarray(np.broadcast_to(steps, (len(steps), P, columns, *rest)))
+    return np.broadcast_to(whole.reshape(len(steps), P * columns, 1, *rest), (C, P * columns, 1, *rest))
 
 
 def _lacking(cell: type[Cell]) -> str | None:

@@ -1,0 +1,112 @@
+"""Loops over the inputs stand for the units of a linear or memory cell: states, gradients and overflows are those of
+the recurrence that they replace, whatever the sizes of W's columns."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from helpers import row
+from longlag.workers import trace
+from longlag.workers.kernel import Task, numerics
+from longlag.workers.loops import Loops
+from longlag.workers.points import Point
+from longlag.workers.stack import stack
+from longlag.workers.tape import forward, overflow_step
+
+SHAPE = dict(length=150, hidden_size=5, input_size=4, output_size=2, batch_size=3, loss_times="3")
+COLUMNS = {"float64": [1e-100, 1.0, 0.0, 1e100], "float32": [1e-10, 1.0, 0.0, 1e10]}
+
+
+def own(cell, dtype, a=0.9):
+    """Arrays and inputs of which every column of W brings the state as much as any other."""
+    rng = np.random.default_rng(0)
+    sizes = np.array(COLUMNS[dtype])
+    W, x = rng.standard_normal((5, 4)) * sizes, rng.standard_normal((150, 3, 4))
+    x /= np.where(sizes > 0, sizes, 1.0)
+    p = dict(a=a, W=W, V=rng.standard_normal((2, 5)), d=np.zeros(2))
+    return dict(point=Point(cell=cell, activation="identity", dtype=dtype, **SHAPE), parameters=p, inputs=x)
+
+
+def recurrence(a, W, x):
+    """h_t = a h_{t−1} + W x_t in extended precision, (T+1, B, N)."""
+    h = np.zeros((len(x) + 1, x.shape[1], len(W)), np.longdouble)
+    for t, now in enumerate(x):
+        h[t + 1] = a * h[t] + now.astype(np.longdouble) @ W.T.astype(np.longdouble)
+    return h
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("cell", ["linear", "memory"])
+def test_states_and_gradients_are_those_of_the_recurrence(cell, dtype):
+    given = own(cell, dtype)
+    t, eps = trace(**given), np.finfo(dtype).eps
+    a, W, x = np.longdouble(t.parameters["a"]), t.parameters["W"], t.inputs
+    c = recurrence(a, W, x)
+    assert np.abs(t.states - c).max() <= 100 * eps * np.abs(c).max()
+    lam, by_a, by_W = np.zeros(c.shape[1:], np.longdouble), 0, np.zeros(W.shape, np.longdouble)
+    for k in range(len(x), 0, -1):
+        if k in t.loss_times:
+            h = np.tanh(c[k]) if cell == "memory" else c[k]
+            error = h @ t.parameters["V"].T - t.targets[k - 1]
+            lam = lam + (error @ t.parameters["V"]) * (1 - h * h if cell == "memory" else 1)
+        by_a, by_W = by_a + (lam * c[k - 1]).sum(), by_W + lam.T @ x[k - 1]
+        lam = a * lam
+    assert abs(t.gradients["a"] - by_a / 3) <= 500 * eps * abs(by_a)
+    for found, wanted in zip(t.gradients["W"].T, (by_W / 3).T, strict=True):  # each column on its own scale
+        assert np.abs(found - wanted).max() <= 500 * eps * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize(("dtype", "w", "x"), [
+    ("float64", 1e-250, 1e240), ("float64", 1.0, 1.0), ("float64", 1e200, 1e-210), ("float64", 3.9, 1.0),
+    ("float32", 1e-25, 1e20), ("float32", 1e20, 1e-25), ("float32", 1.01, 1.0),
+])  # fmt: skip
+def test_an_overflow_is_at_the_step_where_the_state_leaves_the_range(dtype, w, x):
+    w, x = (np.dtype(dtype).type(value) for value in (w, x))
+    largest, h, step = Fraction(float(np.finfo(dtype).max)), Fraction(0), 0
+    while h <= largest:
+        h, step = Fraction(3, 2) * h + Fraction(float(w)) * Fraction(float(x)), step + 1
+    shape = dict(hidden_size=1, input_size=1, output_size=1, batch_size=1, dtype=dtype)
+    point = Point(cell="linear", activation="identity", length=step + 30, **shape)
+    p = dict(a=1.5, W=[[w]], V=[[1.0]], d=[0.0])
+    inputs = np.full((point.length, 1, 1), x)
+    found = row(point, parameters=p, inputs=inputs)
+    assert found["status"] == "overflow"
+    assert f"at step {step} of" in found["status_detail"]
+    assert trace(point, parameters=p, inputs=inputs).states[step - 1] < np.inf
+    just = point.replace(length=step - 1)
+    assert row(just, parameters=p, inputs=inputs[: step - 1])["status"] == "ok"
+
+
+def test_a_state_that_is_infinite_for_a_while_has_overflowed():
+    # the loop itself stays in range: 3e307 and falling, and four times that is not
+    point = Point(cell="linear", activation="identity", length=90, hidden_size=1, input_size=1, batch_size=1)
+    inputs = np.zeros((90, 1, 1))
+    inputs[70] = 1.2e308
+    p = dict(a=0.5, W=[[4.0]], V=np.ones((4, 1)), d=np.zeros(4))
+    found = row(point, parameters=p, inputs=inputs)
+    assert found["status"] == "overflow"
+    assert "at step 71 of" in found["status_detail"]
+    assert found["lag"][-1] == 69
+
+
+def test_states_have_the_same_bits_however_they_are_asked_for():
+    given = own("linear", "float64")
+    point = given["point"]
+    task = Task(point, given["parameters"], given["inputs"])
+    one = stack([point], [task.all_parameters()], [task.all_inputs()], point.steps_with_loss)
+    with numerics():
+        tape = forward(one)
+        assert isinstance(tape, Loops)
+        assert not overflow_step(tape).any()
+        segments = list(tape.segments())
+        states = np.concatenate([s.states[bool(i) :] for i, s in enumerate(segments)])
+        assert [(s.start, s.stop) for s in segments] == [(0, 64), (64, 128), (128, 150)]
+        assert [s.start for s in tape.segments(backwards=True)] == [128, 64, 0]
+        assert np.array_equal(tape.at([1, 70, 150]), states[[1, 70, 150]])
+        assert np.array_equal(tape.last, states[-1])
+        assert np.array_equal(segments[1].part(3, 9).states, states[67:74])
+        assert np.array_equal(tape.cut(100).last, states[100])
+        steps = segments[2]
+        net = np.concatenate([s.net for s in segments])
+        assert np.array_equal(steps.part(1, 2).net, net[129:130])
+        assert np.allclose(states[1:], 0.9 * states[:-1] + net, rtol=1e-13, atol=1e-14 * np.abs(states).max())

@@ -1,0 +1,73 @@
+"""Consecutive steps of a tape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from .cells.base import Array
+from .stack import Stack
+
+SEGMENT = 64
+"""Segments of a tape that is read by parts start at its multiples."""
+
+
+class Segment(Protocol):
+    """C consecutive steps from ``start`` (from 0) to ``stop``: states (C+1, components, P, B, N), states[0] the one
+    before them; net (C, G + spare, P, B, N), the net inputs z and behind them what the cell put aside; of an
+    augmented cell rows (P, C, B, N + M + 1), what its net inputs are made of: h before the step, x and 1 side by
+    side; of a cell with loops, before[0] (C, P, B, M) are those, else the states before each step."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def stop(self) -> int: ...
+    @property
+    def states(self) -> Array: ...
+    @property
+    def net(self) -> Array: ...
+    @property
+    def rows(self) -> Array | None: ...
+    @property
+    def before(self) -> Array:
+        """What gradients of recurrent arrays multiply: (C, components, P, B, N), or the loops (C, 1, P, B, M)."""
+        ...
+
+    def local(self, stack: Stack) -> tuple[Any, ...]:
+        """The cell's local derivatives of all steps, each (C, …) or None."""
+        ...
+
+    def part(self, first: int, last: int, columns: int | None = None) -> Segment:
+        """Some of its steps, counted from its first; of the first batch columns only, then as contiguous copies."""
+        ...
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A segment as a step leaves it."""
+
+    start: int
+    states: Array
+    net: Array
+    rows: Array | None = None
+
+    @property
+    def stop(self) -> int:
+        return self.start + len(self.net)
+
+    @property
+    def before(self) -> Array:
+        return self.states[:-1]
+
+    def local(self, stack: Stack) -> tuple[Any, ...]:
+        return stack.cell.local(stack.weights, self.net, self.states[:-1], self.states[1:])
+
+    def part(self, first: int, last: int, columns: int | None = None) -> Steps:
+        states, net = self.states[first : last + 1], self.net[first:last]
+        rows = None if self.rows is None else self.rows[:, first:last]
+        if columns is not None and columns < net.shape[3]:
+            states, net = (np.ascontiguousarray(a[:, :, :, :columns]) for a in (states, net))
+            rows = None if rows is None else np.ascontiguousarray(rows[:, :, :columns])
+        return Steps(self.start + first, states, net, rows)
