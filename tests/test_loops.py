@@ -1,5 +1,5 @@
-"""Loops over the inputs stand for the units of a linear or memory cell: states, gradients and overflows are those of
-the recurrence that they replace, whatever the sizes of W's columns."""
+"""Loops over the inputs stand for the units of a linear or memory cell: states, gradients and overflows are those
+of the recurrence that they replace, whatever the sizes of W's columns."""
 
 from fractions import Fraction
 

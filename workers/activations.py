@@ -1,9 +1,9 @@
 """The nonlinearities: value and derivative, both from the net input z.
 
 Derivatives never come from the value: ``1 − tanh²`` has lost half its digits at |z| = 10 and all of them at 19.
-One exponential gives both: with E = exp(−2z) tanh z = (1−E)/(1+E) and tanh'(z) = 4E/(1+E)²; with E = exp(−z)
-logistic(z) = 1/(1+E) and logistic'(z) = E/(1+E)². Where even the exponential leaves the range, ``factor`` puts a
-power of two per row aside, so no logarithm is lost.
+tanh'(z) is 1/cosh²(z); or one exponential gives both: with E = exp(−2z) tanh z = (1−E)/(1+E) and tanh'(z) =
+4E/(1+E)²; with E = exp(−z) logistic(z) = 1/(1+E) and logistic'(z) = E/(1+E)². Where even the exponential leaves the
+range, ``factor`` puts a power of two per row aside, so no logarithm is lost.
 
 Every transcendental function is called on contiguous arrays only: NumPy takes another code path, with other
 last bits, where strides differ, and then a point's numbers would depend on its company.
@@ -86,13 +86,20 @@ def logistic_both(z: Array, value: Array, slope: Array) -> None:
 
 
 def tanh_both(z: Array, value: Array, slope: Array) -> None:
-    """tanh z and tanh' z = E·s², E = exp(−2z), s = 2/(1+E).
+    """tanh z and tanh' z = 1/cosh² z where NumPy's own are vectorised: neither cancels anywhere, and where cosh²
+    leaves the range tanh' does so too.
 
-    Where NumPy's tanh is slow (double precision without AVX-512) the value comes from the same exponential: it is
-    (1−E)/(1+E), and below |z| = 1/8, where that would cancel, Lambert's continued fraction
+    Elsewhere tanh' z = E·s², E = exp(−2z), s = 2/(1+E). In double precision the value comes from the same
+    exponential: it is (1−E)/(1+E), and below |z| = 1/8, where that would cancel, Lambert's continued fraction
     z/(1 + z²/(3 + z²/(5 + z²/(7 + z²/9)))), to the last digit there.
     """
-    E, own = np.multiply(z, -2, out=slope), z.dtype.char in _OWN_TANH
+    if _VECTORISED:
+        np.tanh(z, out=value)
+        np.cosh(z, out=slope)
+        slope *= slope
+        np.reciprocal(slope, out=slope)
+        return
+    E, own = np.multiply(z, -2, out=slope), z.dtype == np.float32
     far = _leaves(E)
     if far:
         np.minimum(E, _FAR[z.dtype.char], out=E)
@@ -137,13 +144,14 @@ def complement(z: Array, value: Array, slope: Array, out: Array) -> None:
         np.copyto(out, 1, where=z < -_FAR[z.dtype.char])
 
 
-def _own_tanh() -> str:
-    """By their letters, the dtypes whose tanh takes less than the continued fraction."""
-    target = opt_func_info(func_name="^tanh$").get("tanh", {}).get("dd", {}).get("current", "")
-    return "fd" if "AVX512" in target or "X86_V4" in target else "f"
+def _vectorised() -> bool:
+    """Whether this machine's tanh and cosh are vectorised, in both types."""
+    found = opt_func_info(func_name="^(tanh|cosh)$")
+    targets = [found.get(name, {}).get("dd", {}).get("current", "") for name in ("tanh", "cosh")]
+    return all("AVX512" in target or "X86_V4" in target for target in targets)
 
 
-_OWN_TANH = _own_tanh()
+_VECTORISED = _vectorised()
 _FAR = {"f": 87.0, "d": 708.0}
 """By the dtype's letter: exp of it and of its negative are in range."""
 

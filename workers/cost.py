@@ -131,7 +131,8 @@ def memory(point: Point, probes: Iterable[str], checkpoints: bool = False) -> in
     tape = _tape(s, cell, checkpoints)
     held = 8 * weights + s.M * columns + word * (3 * weights + 2 * s.T * s.B * s.M + tape)
     held += s.R * s.B * (word * (2 * s.N + 4 * s.K) + 24) + 2 * s.R * columns + sum(w.kept for w in works)
-    drawing = 8 * 6 * s.N * s.N * min(s.recurrent, 1) + 2 * s.K * columns  # the tape of the stack before is still lent
+    drawn = 6 * s.N * s.N if s.recurrent else 0
+    drawing = 8 * drawn + 2 * s.K * columns  # the tape of the stack before is still lent
     passing = max(drawing, word * _forward(s, cell), word * _backward(s, cell) + 48 * _stretch(s) * s.R * s.B)
     passing = max([passing + 3 * word * weights, *(w.bytes for w in works)])
     return max(int(_POINT_BYTES + held + passing), _calibration_memory(point))
@@ -151,7 +152,7 @@ def _tape(s: Sizes, cell: type[Cell], checkpoints: bool) -> int:
 
 
 def _forward(s: Sizes, cell: type[Cell]) -> int:
-    """Elements of the inputs' projection, a block of some steps, and of one step; or of loops and what drives them."""
+    """Elements of the inputs' projection, a block of some steps, and of one step; or of loops and their drive."""
     if cell.commutes:
         return 2 * (s.T + 1) * s.B * s.M
     return projected(s.B) * s.B * (s.N + s.M) + 3 * (s.G + s.components) * s.B * s.N
