@@ -46,8 +46,8 @@ class Bundle:
         squares = squared_norms(self.value)
         if not in_range(squares, self.value.dtype, ahead):
             low, high = _safe(self.value.dtype, ahead)
-            unsafe = (squares <= low) | (squares >= high)
-            self.value, moved = rescaled(self.value, unsafe, _CENTRE[self.value.dtype.char])
+            unsafe = ((squares <= low) | (squares >= high)).any(axis=-1, keepdims=True)
+            self.value, moved = rescaled(self.value, unsafe, _CENTRE[self.value.dtype.char], _ALIKE)
             squares = squared_norms(self.value)
             self.exponent = np.where(squares == 0, DEAD, self.exponent + moved)
         return squares
@@ -129,11 +129,20 @@ def squared_norms(rows: Array) -> NDArray[np.float64]:
     return total.astype(np.float64, copy=False)
 
 
-def rescaled(rows: Array, where: NDArray[np.bool_], centre: int = 0) -> tuple[Array, Exponents]:
-    """Rows (blocks, …, N) with a largest element in [½, 1)·2^centre in place of those marked; powers taken."""
+def rescaled(
+    rows: Array, where: NDArray[np.bool_], centre: int = 0, alike: int = 0
+) -> tuple[Array, Exponents]:
+    """Rows (blocks, …, N) with a largest element in [½, 1)·2^centre in place of those marked; powers taken.
+
+    Rows (blocks, …, B, N) whose powers are no more than ``alike`` apart over B all lose the largest of them.
+    """
     peak = np.abs(rows).max(axis=(0, -1))
     usable = where & (peak > 0) & np.isfinite(peak)
     exponent = np.where(usable, np.frexp(np.where(usable, peak, 1.0))[1] - centre, 0).astype(np.int64)
+    if alike:
+        most = np.where(usable, exponent, DEAD).max(axis=-1, keepdims=True)
+        least = np.where(usable, exponent, -DEAD).min(axis=-1, keepdims=True)
+        exponent = np.where(usable & (most - least <= alike), most, exponent)
     return times_power(rows, -exponent), exponent
 
 
@@ -158,6 +167,8 @@ def _safe(dtype: np.dtype, ahead: int = 0) -> tuple[float, float]:
     return 2.0 ** (middle - room), 2.0 ** min(middle + room, most)
 
 
+_ALIKE = 4
+"""Powers of two that the columns of a row may be apart and still be rescaled by one: sums over columns need one."""
 _CENTRE = {"f": 20, "d": 0}
 """By the dtype's letter: the power of two of a rescaled row's largest element. In single precision its square may
 be 2^40, so that those of elements smaller by 2^−83 are no subnormal numbers yet, on which processors stall."""
