@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from longlag.workers import activations, checks, losses, scale, stack, tasks, theory, weights
+from longlag.workers import activations, checks, losses, scale, stack, tasks, theory, walk, weights
 from longlag.workers.cells import diagonal, gru, linear, lstm, mingru, simple
 from longlag.workers.cells.base import Weights
 from longlag.workers.checks import chance, gates, gradients, kept, lyapunov, mean_field, range, spectra
@@ -51,6 +51,19 @@ def scaled(owner: Any, name: str, factor: float) -> Patch:
 
 def adjoint_scaled(cell: type, factor: float) -> Patch:
     return stepped_back(cell, lambda delta, back: np.multiply(back, factor, out=back))
+
+
+def both(first: Patch, second: Patch) -> Patch:
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        first(monkeypatch)
+        second(monkeypatch)
+
+    return patch
+
+
+def grown(factor: float) -> Callable[..., Any]:
+    """The powers (C+1, P) of a number that is larger by a factor, and their exponents."""
+    return lambda found, *_: (found[0] * factor ** np.arange(len(found[0]))[:, None], found[1])
 
 
 def stepped_back(cell: type, change: Callable[[Any, Any], Any]) -> Patch:
@@ -225,7 +238,7 @@ MUTATIONS: dict[str, Mutation] = {
         [terms.loop_decays, terms.path_bound, gates.gru_keep, gates.half_lives],
     ),
     "the loop is heavier backwards than forwards": Mutation(
-        adjoint_scaled(linear.Linear, 1 + 1e-6),
+        both(adjoint_scaled(linear.Linear, 1 + 1e-6), after(walk, "powers", grown(1 + 1e-6))),
         [
             terms.loop_is_constant,
             terms.loop_decays,

@@ -8,7 +8,7 @@ import pytest
 from helpers import row
 from longlag.workers import trace
 from longlag.workers.kernel import Task, numerics
-from longlag.workers.loops import Loops
+from longlag.workers.loops import Loops, powers
 from longlag.workers.points import Point
 from longlag.workers.stack import stack
 from longlag.workers.tape import forward, overflow_step
@@ -110,3 +110,46 @@ def test_states_have_the_same_bits_however_they_are_asked_for():
         net = np.concatenate([s.net for s in segments])
         assert np.array_equal(steps.part(1, 2).net, net[129:130])
         assert np.allclose(states[1:], 0.9 * states[:-1] + net, rtol=1e-13, atol=1e-14 * np.abs(states).max())
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_powers_of_a_loop_keep_their_digits_and_their_range(dtype):
+    tiny, huge = (1e-200, 1e200) if dtype == "float64" else (1e-30, 1e30)
+    a = np.array([1.0, -0.9, 0.5, tiny, huge, 0.0, 1.5], dtype)
+    value, exponent = powers(a, 64)
+    assert not exponent[:, [0, 1]].any()
+    assert exponent[:, [3, 4]].any(axis=0).all()
+    for p, one in enumerate(a.tolist()):
+        for j in (0, 1, 2, 17, 64):
+            wanted = Fraction(one) ** j
+            found = Fraction(float(value[j, p])) * Fraction(2) ** int(exponent[j, p])
+            assert abs(found - wanted) <= abs(wanted) * Fraction(j * float(np.finfo(dtype).eps)), (one, j)
+        assert np.array_equal(powers(a[p : p + 1], 64)[0][:, 0], value[:, p])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("a", [1e-30, -0.3, 1.0, 1e20])
+def test_error_terms_of_a_loop_are_powers_at_any_size(a, dtype):
+    point = Point(cell="linear", length=70, hidden_size=3, input_size=2, batch_size=2, dtype=dtype, seed=1)
+    t = trace(point, parameters=dict(a=a, W=np.zeros((3, 2)), V=np.eye(4, 3), d=np.zeros(4)))
+    lag = 69 - np.arange(70)[:, None]
+    eps = np.finfo(dtype).eps
+    wanted = lag * np.log(abs(float(np.dtype(dtype).type(a)))) + t.ln_norms[0, -1]
+    np.testing.assert_allclose(t.ln_norms[0], wanted, rtol=4e-15, atol=4 * eps * 70)
+    assert np.array_equal(t.ln_norms, t.ln_adjoint_norms)
+    sign = np.where(lag % 2 == 1, np.sign(a), 1)[..., None]
+    np.testing.assert_allclose(t.error_terms[0], sign * t.error_terms[0, -1], rtol=0, atol=100 * eps)
+
+
+def test_a_loop_of_zero_is_dead_behind_its_last_step():
+    t = trace(Point(cell="linear", length=80, hidden_size=2, batch_size=2), parameters=None)
+    assert t.status == "ok"
+    own_ = dict(a=0.0, W=t.parameters["W"], V=t.parameters["V"], d=t.parameters["d"])
+    dead = trace(t.point, parameters=own_, inputs=t.inputs)
+    assert dead.status == "dead"
+    assert np.isneginf(dead.ln_norms[0, :-1]).all()
+    assert np.isfinite(dead.ln_norms[0, -1]).all()
+    assert not dead.error_terms[0, :-1].any()
+    delta = np.exp(dead.ln_norms[0, -1])[:, None] * dead.error_terms[0, -1]
+    x = np.tanh(t.inputs[-1])  # g is tanh
+    np.testing.assert_allclose(dead.gradients["W"], delta.T @ x / 2, rtol=1e-12)

@@ -72,6 +72,8 @@ def backward(
     sweep.leave()
 
     def ln_adjoint() -> NDArray[np.float64]:
+        if stack.cell.same:
+            return sweep.ln_delta
         if sweep.ln_adjoint is None:
             return backward(stack, tape, outputs, norms_only=True).ln_adjoint
         return sweep.ln_adjoint

@@ -38,10 +38,13 @@ class Stretch:
         """Its last step, from 1."""
         return self.part.stop
 
-    def steps(self) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    def steps(self) -> list[tuple[int, tuple[Any, ...]]]:
         """Every step k (from 1) with its local derivatives, the last one first."""
-        for c in reversed(range(self.stop - self.start)):
-            yield self.start + c + 1, tuple(None if part is None else part[c] for part in self.local)
+        numbers = range(self.stop, self.start, -1)
+        parts = ([None] * len(numbers) if part is None else list(part[::-1]) for part in self.local)
+        return list(
+            zip(numbers, zip(*parts, strict=True) if self.local else [()] * len(numbers), strict=True)
+        )
 
     def after(self, times: Sequence[int]) -> Array:
         """The states behind some of its steps (from 1): (R, components, P, B, N)."""

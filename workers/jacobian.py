@@ -103,8 +103,7 @@ def factors(
     """
     rows = unit_rows(stack, columns)
     for stretch in descent(stack, tape, columns):
-        steps = list(stretch.steps())
-        for t, group in _groups(steps, together, cuts):
+        for t, group in _groups(stretch.steps(), together, cuts):
             for local in group:
                 rows = back(stack, rows, local)[0]
             matrix, ln_scale = matrices(rows)

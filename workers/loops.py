@@ -2,7 +2,8 @@
 
 h_t = a h_{t−1} + W g(x_t) from h_0 = 0 is W y_t with y_t = a y_{t−1} + g(x_t): M loops over the inputs stand for N
 units. They are all that is kept. A state is their product with W where somebody asks for it, a step at a time, so
-that it has the same bits in any company; and Σ δ_k h_{k−1} is the sum of W ⊙ Σ δ_k y_{k−1}ᵀ.
+that it has the same bits in any company; and Σ δ_k h_{k−1} is the sum of W ⊙ Σ δ_k y_{k−1}ᵀ. Down the tape the
+product of a stretch's Jacobians is a power of a.
 """
 
 from __future__ import annotations
@@ -24,25 +25,29 @@ from .stack import Stack
 
 @dataclass(frozen=True)
 class LoopSteps:
-    """A segment of loops (P, C+1, B, M), those before its first step first, and what drives them (P, C, B, M).
-    States and net inputs are made whenever somebody asks."""
+    """A segment of a tape of loops, ``kept`` (P, 2 M, C + 1, B). States and net inputs are made whenever somebody
+    asks."""
 
     start: int
     stack: Stack
-    loops: Array
-    drive: Array
+    kept: Array
 
     @property
     def stop(self) -> int:
-        return self.start + self.drive.shape[1]
+        return self.start + self.kept.shape[2] - 1
+
+    @property
+    def loops(self) -> Array:
+        """Before the first step and behind every one, (C + 1, P, B, M)."""
+        return self.kept[:, self.kept.shape[1] // 2 :].transpose(2, 0, 3, 1)
 
     @property
     def before(self) -> Array:
-        return self.loops[:, :-1].swapaxes(0, 1)[:, None]
+        return self.loops[:-1, None]
 
     @property
-    def rows(self) -> None:
-        return None
+    def rows(self) -> Array:
+        return self.kept[:, :, :-1].transpose(0, 2, 3, 1)
 
     @property
     def states(self) -> Array:
@@ -50,28 +55,28 @@ class LoopSteps:
 
     @property
     def net(self) -> Array:
-        w, (P, C, B, _) = self.stack.weights, self.drive.shape
+        w, drive = self.stack.weights, self.rows[..., : self.kept.shape[1] // 2]
+        P, C, B, _ = drive.shape
         net = np.empty((C, 1, P, B, w.V.shape[-1]), w.V.dtype)
         for c in range(C):
-            project(w, self.drive[:, c : c + 1], net[c : c + 1])
+            project(w, np.ascontiguousarray(drive[:, c : c + 1]), net[c : c + 1])
         return net
 
     def local(self, stack: Stack) -> tuple[Any, ...]:
-        net = self.drive.swapaxes(0, 1)[:, None]
-        return stack.cell.local(stack.weights, net, self.before, self.before)
+        before = self.before
+        return stack.cell.local(stack.weights, before, before, before)
 
     def part(self, first: int, last: int, columns: int | None = None) -> LoopSteps:
-        some = slice(None, columns)
-        loops, drive = self.loops[:, first : last + 1, some], self.drive[:, first:last, some]
-        return LoopSteps(self.start + first, self.stack, loops, drive)
+        return LoopSteps(self.start + first, self.stack, self.kept[:, :, first : last + 1, :columns])
 
 
 @dataclass(frozen=True)
 class Loops:
-    """A tape: ``loops`` (P, T+1, B, M) of every step, times the powers of two that ``lift`` lacks."""
+    """A tape: ``kept`` (P, 2 M, T+1, B) is g(x) of every step and the loops before it, which are times the powers
+    of two that ``lift`` lacks; behind the last step only loops."""
 
     stack: Stack
-    loops: Array
+    kept: Array
 
     @classmethod
     def of(cls, stack: Stack) -> Loops:
@@ -84,42 +89,61 @@ class Loops:
         loops, w = np.zeros((T + 1, 1, P, B, M), drive.dtype), replace(w, a=np.tile(w.a, (1, B, M)))
         for k, z in enumerate(drive):
             stack.cell.step(w, z, z[0], loops[k], loops[k + 1])
-        loops = aligned.copy(loops[:, 0].swapaxes(0, 1))
-        return cls(stack, loops)
+        kept = aligned.empty((P, 2 * M, T + 1, B), drive.dtype)
+        kept[:, :M, :T], kept[:, :M, T] = stack.drive.transpose(0, 3, 1, 2), 0
+        kept[:, M:] = loops[:, 0].transpose(1, 3, 0, 2)
+        return cls(stack, kept)
 
     @property
     def steps(self) -> int:
-        return self.loops.shape[1] - 1
+        return self.kept.shape[2] - 1
 
     @property
     def last(self) -> Array:
-        return states(self.stack, self.loops[:, -1:])[0]
+        return self.at([self.steps])[0]
+
+    @property
+    def _whole(self) -> LoopSteps:
+        return LoopSteps(0, self.stack, self.kept)
 
     def segments(self, backwards: bool = False) -> Iterator[LoopSteps]:
         starts = range(0, self.steps, SEGMENT)
-        whole = LoopSteps(0, self.stack, self.loops, self.stack.drive[:, : self.steps])
         for start in reversed(starts) if backwards else starts:
-            yield whole.part(start, start + SEGMENT)
+            yield self._whole.part(start, start + SEGMENT)
 
     def cut(self, steps: int) -> Loops:
         """Its first steps."""
-        return Loops(self.stack, self.loops[:, : steps + 1])
+        return Loops(self.stack, self.kept[:, :, : steps + 1])
 
     def at(self, times: Sequence[int]) -> Array:
-        return states(self.stack, self.loops[:, np.array(times)])
+        return states(self.stack, self._whole.loops[np.array(times)])
 
     def doubtful(self) -> NDArray[np.bool_]:
         """Of which points a state may be infinite or NaN, (P,)."""
         # a loop is smaller than the largest state that it makes by 2^3, unless others cancel it
-        most = np.abs(self.loops).max(axis=(1, 2, 3))
-        high = np.finfo(most.dtype).max / (64 * self.loops.shape[-1])
-        return ~(most < high)
+        M = self.kept.shape[1] // 2
+        most = np.abs(self.kept[:, M:]).max(axis=(1, 2, 3))
+        return ~(most < np.finfo(most.dtype).max / (64 * M))
 
     def release(self, room: Room) -> None:
         """Nothing was lent."""
 
 
 def states(stack: Stack, loops: Array) -> Array:
-    """W y of loops (P, C, B, M) of some steps: (C, 1, P, B, N)."""
+    """W y of loops (C, P, B, M) of some steps: (C, 1, P, B, N)."""
     assert stack.weights.lift is not None
-    return np.matmul(loops.swapaxes(0, 1), stack.weights.lift)[:, None]
+    return np.matmul(loops, stack.weights.lift)[:, None]
+
+
+def powers(a: Array, C: int) -> tuple[Array, NDArray[np.int64]]:
+    """a^0 … a^C of the loops (P,) of a stack, (C+1, P), and the powers of two that they lack: none for a point all
+    of whose powers are in the middle of the range."""
+    value, exponent = np.empty((C + 1, len(a)), a.dtype), np.zeros((C + 1, len(a)), np.int64)
+    value[0] = 1
+    for j in range(C):
+        value[j + 1], moved = np.frexp(value[j] * a)
+        exponent[j + 1] = exponent[j] + moved
+    middle = np.abs(exponent).max(axis=0) <= (20 if a.dtype == np.float32 else 100)
+    value[:, middle] = np.ldexp(value[:, middle], exponent[:, middle])
+    exponent[:, middle] = 0
+    return value, exponent

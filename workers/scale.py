@@ -46,7 +46,7 @@ class Bundle:
         squares = squared_norms(self.value)
         if not in_range(squares, self.value.dtype, ahead):
             low, high = _safe(self.value.dtype, ahead)
-            unsafe = ((squares <= low) | (squares >= high)).any(axis=-1, keepdims=True)
+            unsafe = np.maximum.reduce((squares <= low) | (squares >= high), axis=-1, keepdims=True)
             self.value, moved = rescaled(self.value, unsafe, _CENTRE[self.value.dtype.char], _ALIKE)
             squares = squared_norms(self.value)
             self.exponent = np.where(squares == 0, DEAD, self.exponent + moved)
@@ -123,9 +123,9 @@ def times_power(value: Array, exponent: Exponents, in_place: bool = False) -> Ar
 
 def squared_norms(rows: Array) -> NDArray[np.float64]:
     """‖row‖² over all blocks, (blocks, …, N) -> (…): a dot product a row, added in the blocks' order."""
-    total = np.vecdot(rows[0], rows[0])
-    for block in rows[1:]:
-        total = total + np.vecdot(block, block)
+    total, *others = np.vecdot(rows, rows)
+    for block in others:
+        total += block
     return total.astype(np.float64, copy=False)
 
 

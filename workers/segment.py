@@ -18,7 +18,7 @@ class Segment(Protocol):
     """C consecutive steps from ``start`` (from 0) to ``stop``: states (C+1, components, P, B, N), states[0] the one
     before them; net (C, G + spare, P, B, N), the net inputs z and behind them what the cell put aside; of an
     augmented cell rows (P, C, B, N + M + 1), what its net inputs are made of: h before the step, x and 1 side by
-    side; of a cell with loops, before[0] (C, P, B, M) are those, else the states before each step."""
+    side; of a cell that commutes g(x) and the loops before the step (P, C, B, 2 M)."""
 
     @property
     def start(self) -> int: ...

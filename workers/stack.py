@@ -154,7 +154,8 @@ def _lift(W: Array) -> tuple[Array, Array]:
     enters times these is of the states' size, and smaller than the largest."""
     peak, most = np.abs(W).max(axis=1, keepdims=True), 120 if W.dtype == np.float32 else 1000
     exponent = np.where((peak > 0) & np.isfinite(peak), np.frexp(peak)[1] - 4, 0).clip(-most, most)
-    return aligned.copy(np.ldexp(W, -exponent).swapaxes(1, 2)), np.ldexp(W.dtype.type(1), exponent)
+    entering = np.where(peak > 0, np.ldexp(W.dtype.type(1), exponent), 0).astype(W.dtype)
+    return aligned.copy(np.ldexp(W, -exponent).swapaxes(1, 2)), entering
 
 
 def _turns(parameters: Sequence[Mapping[str, NDArray]], dtype: np.dtype) -> Array:

@@ -38,11 +38,12 @@ class Sweep:
         self.alone = len(stack.loss_times) == 1
         self.together = rows_together(B, N, stack.cell.components)
         self.rows, self.bundles = LossRows(stack, outputs), list[Bundle]()
-        self.walk = Walk(stack, error_terms, adjoints, room, self.rows.absolute)
+        apart = adjoints and not stack.cell.same  # the norms of λ and of δ
+        self.walk = Walk(stack, error_terms, apart, room, self.rows.absolute)
         self.total: Bundle | None = None  # the sum of the rows, where there are several
         self.ln_delta = np.full((P, len(stack.loss_times), T, B), -np.inf)
-        self.ln_adjoint = np.full_like(self.ln_delta, -np.inf) if adjoints else None
-        self.alive = True
+        self.ln_adjoint = np.full_like(self.ln_delta, -np.inf) if apart else None
+        self.alive, self.times = True, np.array(stack.loss_times)
         self.gradients = Gradients(stack.cell, B)
         self.terms = None
         if not norms_only:
@@ -52,8 +53,11 @@ class Sweep:
     def take(self, stretch: Stretch) -> None:
         """The steps of a stretch, the later ones first."""
         steps = [(k - 1 - stretch.start, k, local) for k, local in stretch.steps()]
-        P, R, B = self.rows.starts.shape
-        behind = R - bisect_left(self.stack.loss_times, stretch.start + 1)  # rows that will have joined
+        P, _, B = self.rows.starts.shape
+        times = self.times[
+            bisect_left(self.stack.loss_times, stretch.start + 1) :
+        ]  # of rows that will have joined
+        behind = len(times)
         norms = [Norms(len(steps), P, behind, B) for _ in range(1 if self.ln_adjoint is None else 2)]
         terms = None if self.terms is None else self.terms.again(len(steps))
         way = Way(steps, norms, terms if self.alone else None)
@@ -64,8 +68,8 @@ class Sweep:
         self._join(joined, first, way)
         there = slice(stretch.start, stretch.stop)
         live = norms[0].write(self.ln_delta[:, :, there])
-        self.alive = self.alive and live == P * B * sum(
-            R - bisect_left(self.stack.loss_times, k) for _, k, _ in steps
+        self.alive = self.alive and live == P * B * int(
+            (np.minimum(times, stretch.stop) - stretch.start).sum()
         )
         if self.ln_adjoint is not None:
             norms[1].write(self.ln_adjoint[:, :, there])

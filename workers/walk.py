@@ -10,6 +10,7 @@ import numpy as np
 from .cells.base import Array
 from .descent import back
 from .gradients import Terms
+from .loops import powers
 from .norms import Norms
 from .room import Room
 from .scale import DEAD, Bundle, Exponents, squared_norms, unit_rows
@@ -18,6 +19,8 @@ from .stack import Stack
 Rows = Callable[[int, int, Array], None]
 Step = tuple[int, int, tuple[Any, ...]]
 """Index in its stretch, step from 1, local derivatives."""
+
+_TOGETHER = 1 << 15  # elements of error terms
 
 
 class Way(NamedTuple):
@@ -49,6 +52,7 @@ class Walk:
         self.room, self.absolute = room, absolute
         self.gates, self.blocks = len(cell.gates), len(cell.gates) + cell.extra
         self.over = cell.same or (cell.over and not adjoints)  # δ may be where λ was
+        self._made: dict[int, tuple[Array, Exponents]] = {}
 
     def take(self, *shape: int) -> Array:
         """An array that the room lends."""
@@ -62,7 +66,9 @@ class Walk:
         if bundle.value is not before:
             self.room.give(before)
         start, after = bundle.value, None
-        if bundle.exponent.min() > DEAD // 2:
+        if self.stack.cell.commutes and way.kept:
+            after = self._by_powers(bundle, way, way.kept)
+        elif bundle.exponent.min() > DEAD // 2:
             after = self._freely(bundle, first, way)
         after = after or self.carefully(bundle, first, way)
         self.room.give(start)
@@ -84,6 +90,36 @@ class Walk:
             return Bundle(last, bundle.exponent)
         self.room.give(last)
         return None
+
+    def _by_powers(self, bundle: Bundle, way: Way, kept: Terms) -> Bundle:
+        """The only row of a cell that commutes, times the powers of its loop: steps at once, always in range."""
+        C = len(way.steps)
+        value, exponent = self._powers(C)
+        down = value[C - 1 :: -1].T[:, :, None, None], exponent[C - 1 :: -1, :, None]
+        start, squares = bundle.value[0], np.empty(kept.exponent.shape)
+        several = max(1, _TOGETHER // kept.value[0, 0].size)
+        for p in range(0, len(start), several):  # while the cache holds them
+            some = slice(p, p + several)
+            np.multiply(start[some], down[0][some], out=kept.value[0, some])
+            squares[some] = squared_norms(kept.value[:, some])
+        squares = squares.swapaxes(0, 1)[:, :, None]
+        kept.exponent[:] = self.absolute(bundle) + down[1].swapaxes(0, 1)
+        (norms,) = way.norms
+        norms.squares[:], norms.exponent[:] = squares, bundle.exponent + down[1][:, :, None]
+        norms.scaled = bool(norms.exponent.any())
+        if self.error_terms is not None:
+            for c, k, _ in way.steps:
+                self.error_terms(k - 1, 0, unit_rows(kept.value[:, :, c, None]))
+        last = self.take(*bundle.value.shape)
+        np.multiply(start, value[C, :, None, None, None], out=last[0])
+        return Bundle(last, bundle.exponent + exponent[C, :, None, None])
+
+    def _powers(self, C: int) -> tuple[Array, Exponents]:
+        """Powers of the loops, from 0 to C; made once."""
+        assert self.stack.weights.a is not None
+        if C not in self._made:
+            self._made[C] = powers(self.stack.weights.a[:, 0, 0], C)
+        return self._made[C]
 
     def _places(self, start: Array, way: Way) -> tuple[list[tuple[Array, Array, Array]], list[Array]]:
         """Where λ_k, δ_k and λ_{k−1} of every step are, λ_T at the ``start``, which stays; and what is lent."""
@@ -117,8 +153,8 @@ class Walk:
         if self.adjoints:
             norms[1].squares[c, :, rows] = squared_norms(above)
         lacking = self.stack.cell.step_adjoint(self.stack.weights, local, above, delta, below)
-        terms, same = delta[: self.gates], self.stack.cell.same and self.adjoints
-        norms[0].squares[c, :, rows] = norms[1].squares[c, :, rows] if same else squared_norms(terms)
+        terms = delta[: self.gates]
+        norms[0].squares[c, :, rows] = squared_norms(terms)
         if self.error_terms is not None:
             self.error_terms(k - 1, first, unit_rows(terms))
         return lacking.delta is None and lacking.adjoint is None

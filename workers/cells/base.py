@@ -93,8 +93,8 @@ class Chunk(NamedTuple):
 
     delta (G + extra, P, C, B, N) error terms; before (components, C, P, B, N) the states s_{k−1}, or the loops
     (1, C, P, B, M) of a cell that commutes;
-    drive (P, C, B, M) what W multiplies; local: the cell's factors of these steps; rows (P, C, B, N + M + 1) the
-    rows [h_{k−1}, x_k, 1], where they are at hand.
+    drive (P, C, B, M) what W multiplies; local: the cell's factors of these steps; rows, where they are at hand:
+    [h_{k−1}, x_k, 1] (P, C, B, N + M + 1), or of a cell that commutes [g(x_k), y_{k−1}] (P, C, B, 2 M).
     """
 
     delta: Array

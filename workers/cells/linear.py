@@ -58,13 +58,14 @@ class Linear(Cell):
         return Lacking()
 
     def gradients(self, chunk: Chunk) -> dict[str, Array]:
-        G, P, C, B, N = chunk.delta.shape
-        delta, lift = chunk.delta.reshape(G, P, C * B, N), chunk.local[0][0, :, 0]
-        by_input, by_loop = (
-            outer(delta, right.reshape(P, C * B, -1)) for right in (chunk.drive, chunk.before[0].swapaxes(0, 1))
-        )
-        around = np.ascontiguousarray(by_loop.swapaxes(1, 2)).reshape(P, -1)
-        return {"a": np.vecdot(around, lift.reshape(P, -1)), "W": by_input}
+        _, P, C, B, N = chunk.delta.shape
+        M, lift, rows = chunk.drive.shape[-1], chunk.local[0][0, :, 0], chunk.rows
+        if rows is None:
+            rows = np.concatenate([chunk.drive, chunk.before[0].swapaxes(0, 1)], axis=-1)
+        right = rows.transpose(0, 3, 1, 2).reshape(P, 2 * M, C * B)  # as the tape has it
+        sums = outer(right.swapaxes(1, 2)[None], chunk.delta.reshape(P, C * B, N))
+        around = np.vecdot(sums[:, M:].reshape(P, M * N), lift.reshape(P, M * N))
+        return {"a": around, "W": sums[:, :M].swapaxes(1, 2)}
 
     def squashed(self, steps: Steps) -> tuple[Any, Array]:
         return ACTIVATIONS["identity"], steps.states[1:, 0]

@@ -49,13 +49,15 @@ def truncated(swept: Swept) -> Values:
     names = [name for name in whole if name not in ("V", "d")]
     found = [_Against(part, whole, names) for part in sums]
     bias = np.stack([one.bias for one in found], axis=1)
-    slack = 1 + (1e-5 if swept.stack.inputs.dtype == np.float32 else 1e-12)  # at a level is not beyond it
+    slack = 64 * float(
+        np.finfo(swept.stack.inputs.dtype).eps
+    )  # what rounding moves a bias by: at a level is within it
     return {
         "truncation_window": np.broadcast_to(windows, bias.shape),
         "truncation_bias": bias,
         "truncation_cosine": np.stack([one.cosine for one in found], axis=1),
         "truncation_ratio": np.stack([one.ratio for one in found], axis=1),
-        **{name: _reached(windows, bias, level * slack) for name, level in _LEVELS.items()},
+        **{name: _reached(windows, bias, level + slack) for name, level in _LEVELS.items()},
     }
 
 
