@@ -17,7 +17,7 @@ from .scale import DEAD, Bundle, in_range
 from .stack import Stack
 from .walk import Rows, Step, Walk, Way
 
-_TOGETHER = 1 << 15  # elements of a bundle
+_TOGETHER = 3 << 14  # elements of a bundle
 
 
 class Sweep:
