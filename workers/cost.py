@@ -47,17 +47,18 @@ class Rates:
 
 
 RATES = Rates(
-    flops=5.7e10,
+    flops=7.8e10,
     elements=1.5e8,
-    nonlinear=2.5,
-    step=4.8e-5,
-    block=9.6e-6,
-    point=1.1e-4,
-    drawn=3.1e-10,
-    numbers=2.4e7,
-    factorisation=7.8e-8,
-    single=0.57,
+    nonlinear=1.6,
+    step=5.1e-5,
+    block=7.3e-6,
+    point=7.2e-5,
+    drawn=2.6e-10,
+    numbers=2.2e7,
+    factorisation=7.1e-8,
+    single=0.62,
 )
+_AT_ONCE = 0.3  # of the elements and steps of a cell whose one row goes down a stretch at once
 _DRAWN = 1.2e-5  # seconds of a recurrent block, whatever its size
 _FACTORISATION = 8e-6  # seconds of a factorisation, whatever its size
 _CACHE = 1 << 20  # bytes of a step: best between half and twice that where a core has 512 KiB; many have more
@@ -76,10 +77,11 @@ def seconds(point: Point, probes: Iterable[str], rates: Rates = RATES) -> float:
     rows = (s.R + 1) / 2 + (1 if s.R > 1 else 0)
     flops = s.T * s.B * (2.0 * s.N * s.N * s.recurrent * (2 + rows) + 4.0 * s.N * s.M * s.G)
     nonlinear = rates.nonlinear - NONLINEAR_DOWN
-    elements = s.down(rows, s.B).elements + s.T * s.B * s.N * s.nonlinear * nonlinear
+    at_once = _AT_ONCE if CELLS[point.cell].commutes and s.R == 1 else 1.0
+    elements = s.down(rows, s.B).elements * at_once + s.T * s.B * s.N * s.nonlinear * nonlinear
     weights = s.N * (s.G * s.M + s.recurrent * s.N)
     drawn = s.recurrent * (_DRAWN + rates.drawn * s.N**3) + (weights + s.T * s.B * s.M) / rates.numbers
-    works = [Work(flops, elements, s.T), *(PROBES[name].cost(s) for name in probes)]
+    works = [Work(flops, elements, s.T * at_once), *(PROBES[name].cost(s) for name in probes)]
     shared, type_ = stack_points(point), rates.single if point.dtype == "float32" else 1.0
     swept = sum(_seconds(work, s, shared, type_, rates) for work in works)
     return rates.point + drawn + swept + _calibration_seconds(point, rates)
