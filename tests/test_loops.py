@@ -11,7 +11,7 @@ from longlag.workers.kernel import Task, numerics
 from longlag.workers.loops import Loops, powers
 from longlag.workers.points import Point
 from longlag.workers.stack import stack
-from longlag.workers.tape import forward, overflow_step
+from longlag.workers.tape import forward, overflow_step, passing
 
 SHAPE = dict(length=150, hidden_size=5, input_size=4, output_size=2, batch_size=3, loss_times="3")
 COLUMNS = {"float64": [1e-100, 1.0, 0.0, 1e100], "float32": [1e-10, 1.0, 0.0, 1e10]}
@@ -106,6 +106,7 @@ def test_states_have_the_same_bits_however_they_are_asked_for():
         assert np.array_equal(tape.last, states[-1])
         assert np.array_equal(segments[1].part(3, 9).states, states[67:74])
         assert np.array_equal(tape.cut(100).last, states[100])
+        assert np.array_equal(np.concatenate([s.states[1:] for s in passing(one)]), states[1:])
         steps = segments[2]
         net = np.concatenate([s.net for s in segments])
         assert np.array_equal(steps.part(1, 2).net, net[129:130])

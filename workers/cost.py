@@ -143,7 +143,7 @@ def memory(point: Point, probes: Iterable[str], checkpoints: bool = False) -> in
 def _tape(s: Sizes, cell: type[Cell], checkpoints: bool) -> int:
     """Elements of a tape; of checkpoints, with two segments made again, of which one is being left."""
     if cell.commutes:
-        return (s.T + 1) * s.B * s.M
+        return 2 * (s.T + 1) * s.B * s.M
     spacing, state = spacing_of(s.T), s.B * s.N * s.components
     step = s.B * s.N * (s.G + cell.spare + s.components)
     if cell.augmented:  # rows [h, x, 1], which are the states where h is all of them

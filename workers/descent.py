@@ -48,7 +48,7 @@ class Stretch:
 
     def after(self, times: Sequence[int]) -> Array:
         """The states behind some of its steps (from 1): (R, components, P, B, N)."""
-        return self.part.states[np.array(times) - self.start]
+        return self.part.at(np.array(times) - self.start)
 
     @property
     def before(self) -> Array:

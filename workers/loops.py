@@ -51,7 +51,12 @@ class LoopSteps:
 
     @property
     def states(self) -> Array:
-        return states(self.stack, self.loops)
+        return self.at(np.arange(self.stop - self.start + 1))
+
+    def at(self, places: NDArray[np.int64]) -> Array:
+        assert self.stack.weights.lift is not None
+        loops = np.ascontiguousarray(self.loops[places])  # one layout, and so the same bits
+        return np.matmul(loops, self.stack.weights.lift)[:, None]
 
     @property
     def net(self) -> Array:
@@ -116,7 +121,7 @@ class Loops:
         return Loops(self.stack, self.kept[:, :, : steps + 1])
 
     def at(self, times: Sequence[int]) -> Array:
-        return states(self.stack, self._whole.loops[np.array(times)])
+        return self._whole.at(np.array(times))
 
     def doubtful(self) -> NDArray[np.bool_]:
         """Of which points a state may be infinite or NaN, (P,)."""
@@ -127,12 +132,6 @@ class Loops:
 
     def release(self, room: Room) -> None:
         """Nothing was lent."""
-
-
-def states(stack: Stack, loops: Array) -> Array:
-    """W y of loops (C, P, B, M) of some steps: (C, 1, P, B, N)."""
-    assert stack.weights.lift is not None
-    return np.matmul(loops, stack.weights.lift)[:, None]
 
 
 def powers(a: Array, C: int) -> tuple[Array, NDArray[np.int64]]:

@@ -38,9 +38,8 @@ class LossRows:
         if not times:
             return {}
         rows = slice(self.row_of[times[0]], self.row_of[times[-1]] + 1)
-        states = np.ascontiguousarray(
-            stretch.after(times).transpose(1, 2, 0, 3, 4)
-        )  # (components, P, R, B, N)
+        states = stretch.after(times).transpose(1, 2, 0, 3, 4)  # (components, P, R, B, N)
+        states = np.ascontiguousarray(states)
         value, shift = self.stack.cell.read_out_adjoint(states, self.outputs.signal[:, rows])
         exponent = self.outputs.exponent[:, rows]
         whole = Bundle(value, exponent if shift is None else exponent + shift)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .cells.base import Array
 from .stack import Stack
@@ -35,6 +36,10 @@ class Segment(Protocol):
         """What gradients of recurrent arrays multiply: (C, components, P, B, N), or the loops (C, 1, P, B, M)."""
         ...
 
+    def at(self, places: NDArray[np.int64]) -> Array:
+        """States at some places, of which 0 is before the first step: (R, components, P, B, N)."""
+        ...
+
     def local(self, stack: Stack) -> tuple[Any, ...]:
         """The cell's local derivatives of all steps, each (C, …) or None."""
         ...
@@ -60,6 +65,9 @@ class Steps:
     @property
     def before(self) -> Array:
         return self.states[:-1]
+
+    def at(self, places: NDArray[np.int64]) -> Array:
+        return self.states[places]
 
     def local(self, stack: Stack) -> tuple[Any, ...]:
         return stack.cell.local(stack.weights, self.net, self.states[:-1], self.states[1:])

@@ -54,10 +54,8 @@ class Sweep:
         """The steps of a stretch, the later ones first."""
         steps = [(k - 1 - stretch.start, k, local) for k, local in stretch.steps()]
         P, _, B = self.rows.starts.shape
-        times = self.times[
-            bisect_left(self.stack.loss_times, stretch.start + 1) :
-        ]  # of rows that will have joined
-        behind = len(times)
+        times = self.times[bisect_left(self.stack.loss_times, stretch.start + 1) :]
+        behind = len(times)  # rows that will have joined
         norms = [Norms(len(steps), P, behind, B) for _ in range(1 if self.ln_adjoint is None else 2)]
         terms = None if self.terms is None else self.terms.again(len(steps))
         way = Way(steps, norms, terms if self.alone else None)
@@ -68,9 +66,8 @@ class Sweep:
         self._join(joined, first, way)
         there = slice(stretch.start, stretch.stop)
         live = norms[0].write(self.ln_delta[:, :, there])
-        self.alive = self.alive and live == P * B * int(
-            (np.minimum(times, stretch.stop) - stretch.start).sum()
-        )
+        every = int((np.minimum(times, stretch.stop) - stretch.start).sum())
+        self.alive = self.alive and live == P * B * every
         if self.ln_adjoint is not None:
             norms[1].write(self.ln_adjoint[:, :, there])
         if terms is not None:
