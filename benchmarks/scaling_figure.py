@@ -22,6 +22,7 @@ SHORT = {
     "the driver: sending shards": "driver: sending",
     "the driver: asking what has come back": "driver: asking",
     "the driver: receipts, whatever their rows": "driver: receipts",
+    "the driver: transactions": "driver: transactions",
     "the index: rows": "index: rows",
     "planning": "planning",
     "starting": "workers start",

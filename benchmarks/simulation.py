@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..service.driver import TOGETHER
 from ..service.schedule import Scheduler
 from ..workers.task import Shard
 
@@ -31,11 +32,13 @@ class Served:
     asked: float = 0.0
     """What has come back is asked for: for every shard in flight."""
     receipt: float = 0.0
-    """A receipt is taken and committed, whatever its rows."""
+    """A receipt is taken, whatever its rows."""
     row: float = 0.0
     """And for each of its rows."""
     latency: float = 0.0
     """From the driver to a worker, and from there back."""
+    transaction: float = 0.0
+    """What came back together is committed."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ DRIVER = {
     "dispatch": "the driver: sending shards",
     "asked": "the driver: asking what has come back",
     "receipt": "the driver: receipts, whatever their rows",
+    "transaction": "the driver: transactions",
     "row": "the index: rows",
 }
 """What the driver does after planning, and how that is called as a bottleneck."""
@@ -154,10 +158,13 @@ def simulate(
             cluster.submit(shard, clock)
         clock = busy("asked", served.asked * cluster.in_flight)
         clock, back = cluster.wait(clock)
+        open_ = 0  # receipts of this transaction
         for shard_id, seconds, lost in back:
             if lost:
                 failed = schedule.lost(shard_id)
             elif shard := schedule.done(shard_id, clock):
+                clock = busy("transaction", 0.0 if open_ else served.transaction)
+                open_ = (open_ + 1) % TOGETHER
                 clock = busy("receipt", served.receipt)
                 clock = busy("row", served.row * len(shard.points))
                 found.busy += seconds

@@ -6,14 +6,15 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..workers.errors import BadFile
+from ..workers.task import Receipt, Shard
 from .errors import LonglagError, first_line
 from .executors import Ahead, ClusterLost, Executor, Outcome, make_executor
-from .index import Index, RevisionInfo
+from .index import Delivery, Index, RevisionInfo
 from .jobs import JobRecord, Jobs
 from .lease import Cancelled, Lease
 from .plan import Plan, plan
@@ -26,6 +27,9 @@ INLINE_SECONDS = 2.0
 """Less work than that is done in the driver itself: Ray takes longer to start."""
 _MANY = 20_000  # points whose plan takes as long as a good part of Ray's start
 _WAIT_SECONDS = 0.5
+TOGETHER = 64
+"""Receipts of one transaction at most, of those that came back together."""
+_ROWS = 20_000  # and with so many rows no further one
 _STARTS = 3  # times that a Ray of our own is started, should its main processes be killed
 _HOPELESS = (
     20  # losses in a row, for every shard in flight and once more: a halved shard alone makes up to 16
@@ -136,13 +140,22 @@ class Tally:
         """The first shard is sent, to one of so many workers: from here on runs the time of the rate."""
         self._began, self._slots = time.monotonic(), slots
 
-    def add(self, statuses: dict[str, int], estimated: float = 0.0, taken: float = 0.0) -> None:
-        """Points by status that have ended, and how many seconds of a worker they were, estimated and taken."""
-        self._counts.update(statuses)
-        self._delivered += sum(statuses.values())
-        self._estimated += estimated
-        self._taken += taken
+    def add(self, delivered: Sequence[tuple[Receipt, float]]) -> None:
+        """Receipts that are committed, with the estimated seconds of their shards."""
+        for receipt, estimated in delivered:
+            self._count({**receipt.counts, "error": len(receipt.errors)})
+            self._estimated += estimated
+            self._taken += receipt.seconds
         self.report()
+
+    def failed(self, points: int) -> None:
+        """So many points took their workers with them."""
+        self._count({"error": points})
+        self.report()
+
+    def _count(self, statuses: Mapping[str, int]) -> None:
+        self._counts.update({status: number for status, number in statuses.items() if number})
+        self._delivered += sum(statuses.values())
 
     def report(self) -> None:
         """Tell the job's row and the caller how far the job is."""
@@ -176,37 +189,51 @@ def _travel(work: Plan, executor: Executor, index: Index, store: Store, tally: T
             executor.submit(shard)
         outcomes = executor.wait(_WAIT_SECONDS)
         tally.check()
-        for outcome in outcomes:
-            _take(outcome, schedule, index, store, tally)
+        _take(outcomes, schedule, index, store, tally)
         for shard_id in schedule.overdue(time.monotonic()):
             executor.cancel(shard_id)
-            _take(
-                Outcome(shard_id, error="it gave no sign for minutes", lost=True),
-                schedule,
-                index,
-                store,
-                tally,
-            )
+            silent = Outcome(shard_id, error="it gave no sign for minutes", lost=True)
+            _lose(silent, schedule, index, tally)
 
 
-def _take(outcome: Outcome, schedule: Scheduler, index: Index, store: Store, tally: Tally) -> None:
-    """One outcome: commit a receipt; queue a lost shard again, or record its last point as failed."""
-    receipt, reason = outcome.receipt, outcome.error or "its worker died"
-    if receipt is None and not outcome.lost:
-        raise DriveFailed(reason)
-    if receipt is not None:
+def _take(outcomes: Sequence[Outcome], schedule: Scheduler, index: Index, store: Store, tally: Tally) -> None:
+    """What came back together: commit the receipts, then see to what was lost."""
+    lost, taken, size = list[Outcome](), list[tuple[Delivery, Shard]](), 0
+
+    def commit() -> None:
+        nonlocal size
+        index.commit_all([delivery for delivery, _ in taken])
+        tally.add([(delivery[0], shard.seconds) for delivery, shard in taken])
+        taken.clear()
+        size = 0
+
+    for outcome in outcomes:
+        receipt = outcome.receipt
+        if receipt is None:
+            lost.append(outcome)
+            continue
         try:
             rows = store.scalars(receipt.file) if receipt.file else None
-        except (
-            BadFile
-        ) as problem:  # gone or broken between the worker and here: as if it had not been written
-            reason = str(problem)
-        else:
-            if shard := schedule.done(outcome.shard_id, time.monotonic()):
-                index.commit(receipt, rows, shard.points)
-                statuses = Counter(receipt.counts) + Counter(error=len(receipt.errors))
-                tally.add(statuses, shard.seconds, receipt.seconds)
-            return
+        except BadFile as problem:  # gone or broken on the way here: as if it had not been written
+            lost.append(replace(outcome, receipt=None, error=str(problem), lost=True))
+            continue
+        if shard := schedule.done(outcome.shard_id, time.monotonic()):
+            taken.append(((receipt, rows, shard.points), shard))
+            size += receipt.rows
+        if len(taken) == TOGETHER or size > _ROWS:
+            commit()
+            tally.check()
+    if taken:
+        commit()
+    for outcome in lost:
+        _lose(outcome, schedule, index, tally)
+
+
+def _lose(outcome: Outcome, schedule: Scheduler, index: Index, tally: Tally) -> None:
+    """A shard without a receipt: queue it again, or record its last point as failed."""
+    reason = outcome.error or "its worker died"
+    if not outcome.lost:
+        raise DriveFailed(reason)
     failed = schedule.lost(outcome.shard_id, reason)
     if schedule.losses > _HOPELESS * len(schedule.in_flight) + _HOPELESS:
         raise DriveFailed(
@@ -214,7 +241,7 @@ def _take(outcome: Outcome, schedule: Scheduler, index: Index, store: Store, tal
         )
     if failed:
         index.fail(failed)
-        tally.add({"error": len(failed)})
+        tally.failed(len(failed))
 
 
 class DriveFailed(LonglagError, RuntimeError):

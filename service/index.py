@@ -42,6 +42,8 @@ from .models import measures, points, revisions, shards, studies
 from .store import Store
 from .study import Study
 
+Delivery = tuple[Receipt, pa.Table | None, Iterable[Point]]
+"""A receipt, what ``Store.scalars`` reads from its file (None where it has none), and the shard's points."""
 _LIST = "'longlag studies' lists them"
 
 
@@ -242,13 +244,23 @@ class Index(Database):
     # ---- results in
 
     def commit(self, receipt: Receipt, table: pa.Table | None, points: Iterable[Point] = ()) -> int:
-        """Take in one delivery of a shard, in one transaction; again and again with the same result.
+        """Take in one ``Delivery``, in one transaction; again and again with the same result.
 
-        ``table``: what ``Store.scalars`` reads from the receipt's file, None where it has none. ``points``: the
-        shard's, for the parameters of those that failed. Returns how many runs are new, or have new probes.
+        The points are for the parameters of those that failed. Returns how many runs are new, or have new probes.
         """
-        by_id = {p.point_id: p for p in points} if receipt.errors else {}
-        return self.write(lambda connection: commit.commit(connection, receipt, table, by_id))
+        return self.commit_all([(receipt, table, points)])
+
+    def commit_all(self, deliveries: Sequence[Delivery]) -> int:
+        """Several in one transaction: all of them, or none."""
+
+        def work(connection: Connection) -> int:
+            changed = 0
+            for receipt, table, every in deliveries:
+                by_id = {point.point_id: point for point in every} if receipt.errors else {}
+                changed += commit.commit(connection, receipt, table, by_id)
+            return changed
+
+        return self.write(work)
 
     def fail(self, errors: Mapping[Point, str]) -> None:
         """Record points that failed, with what each of them said; they are tried again by the next run."""

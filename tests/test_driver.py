@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +21,7 @@ from longlag.service.driver import DriveFailed, Progress, drive
 from longlag.service.errors import JobConflict, StoreUnavailable
 from longlag.service.executors import ClusterLost, Executor, Outcome
 from longlag.service.executors.inline import InlineExecutor
-from longlag.service.index import Index
+from longlag.service.index import Delivery, Index
 from longlag.service.jobs import JobRecord, Jobs
 from longlag.service.lease import Lease, LeaseLost, is_dead
 from longlag.service.settings import Settings
@@ -311,6 +312,64 @@ def test_a_file_that_vanishes_is_computed_again(
     job = drive(new_job(index, study()).id, settings)
     assert (job.state, job.counts) == ("done", {"ok": 72})
     assert [finding for finding in index.check(Store(settings.root)) if finding.level == "error"] == []
+
+
+class Together(InlineExecutor):
+    """Gives everything that was sent at once, the first twice and the second as if its worker had died."""
+
+    window = 100
+    waves = 0
+
+    def wait(self, timeout: float) -> list[Outcome]:
+        outcomes = [self._run(self._queue.popleft()) for _ in range(len(self._queue))]
+        self.waves += 1
+        if self.waves > 1:
+            return outcomes
+        return [outcomes[0], outcomes[0], replace(outcomes[1], receipt=None, lost=True), *outcomes[2:]]
+
+
+@pytest.mark.parametrize("most", [1, 4, 64])
+def test_what_comes_back_together_is_committed_together(
+    settings: Settings,
+    index: Index,
+    monkeypatch: pytest.MonkeyPatch,
+    undisturbed: tuple[pd.DataFrame, pd.DataFrame],
+    most: int,
+) -> None:
+    sizes, original = list[int](), Index.commit_all
+
+    def commit_all(self: Index, deliveries: Sequence[Delivery]) -> int:
+        sizes.append(len(deliveries))
+        return original(self, deliveries)
+
+    monkeypatch.setattr(driver, "make_executor", lambda *_, **__: Together(str(settings.root)))
+    monkeypatch.setattr(driver, "TOGETHER", most)
+    monkeypatch.setattr(Index, "commit_all", commit_all)
+    said = list[Progress]()
+    job = drive(new_job(index, study()).id, settings, said.append)
+    assert (job.state, job.counts) == ("done", {"ok": 72})
+    assert sum(sizes) == 24  # a shard for each shape; what came twice is taken once
+    assert max(sizes) == min(most, 23)
+    assert sizes[-1] == 1  # the shard that was lost, the second time
+    assert [p.done for p in said] == sorted(p.done for p in said)
+    assert_equal(rows(Client(settings.root, ray="inline")), undisturbed)
+
+
+def test_several_deliveries_are_all_taken_in_or_none(settings: Settings, index: Index) -> None:
+    store = Store(settings.root)
+    store.create()
+    points = list(study().points())[:6]
+    shards = [Shard.of([point], study().probes) for point in points]
+    receipts = [run_shard(shard, str(store.root)) for shard in shards]
+    tables = [store.scalars(str(receipt.file)) for receipt in receipts]
+    broken = tables[-1].drop_columns(["point_id"])
+    several = [(receipt, table, ()) for receipt, table in zip(receipts, tables, strict=True)]
+    with pytest.raises(Exception, match="point_id"):
+        index.commit_all([*several[:-1], (receipts[-1], broken, ())])
+    assert len(Client(settings.root).sql("select * from measures")) == 0
+    assert index.commit_all(several) == 6
+    assert index.commit_all(several) == 0
+    assert len(Client(settings.root).sql("select * from measures")) == 6
 
 
 # ---- whose job it is

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from longlag import Study, linspace
 from longlag.benchmarks.simulation import Luck, Served, Simulated, simulate
+from longlag.service.driver import TOGETHER
 from longlag.service.plan import plan
 from longlag.workers.points import Point
 from longlag.workers.probes import DEFAULT_PROBES
@@ -42,7 +43,9 @@ def test_a_driver_that_is_too_slow(workers: int) -> None:
     shards = equal(300, size=2)
     served = Served(dispatch=0.1, receipt=0.03, row=0.01)
     found = simulate(shards, workers, served)
-    assert found.driver == pytest.approx({"dispatch": 30, "asked": 0, "receipt": 9, "row": 6})
+    assert found.driver == pytest.approx(
+        {"dispatch": 30, "asked": 0, "receipt": 9, "row": 6, "transaction": 0}
+    )
     assert found.makespan == pytest.approx(300 * (0.1 + 0.03 + 2 * 0.01), rel=1e-4)
     assert found.driver_share == pytest.approx(1, rel=1e-4)
     assert found.bottleneck == "the driver: sending shards"
@@ -52,6 +55,14 @@ def test_the_index_as_the_bottleneck() -> None:
     found = simulate(equal(20, size=50), 10, Served(dispatch=0.1, receipt=0.1, row=1.0))
     assert found.makespan == pytest.approx(20 * (0.1 + 0.1 + 50), rel=1e-3)
     assert found.bottleneck == "the index: rows"
+
+
+def test_what_comes_back_together_is_one_transaction() -> None:
+    n = 2 * TOGETHER + 1
+    together = simulate(equal(n), n, Served(latency=0.1, transaction=1e-3), window=n)
+    assert together.driver["transaction"] == pytest.approx(3e-3)
+    one_by_one = simulate(equal(n), 1, Served(transaction=1e-6), window=n)
+    assert one_by_one.driver["transaction"] == pytest.approx(1e-6 * n)
 
 
 def test_asking_costs_by_what_is_in_flight() -> None:
