@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
-from sqlalchemy import Connection, bindparam, insert, text, update
+from sqlalchemy import Connection, bindparam, insert, select, text, update
 
 from ..workers.points import PARAMETERS, Point
 from ..workers.probes import BASE_COLUMNS, PROBES
@@ -129,19 +129,26 @@ def _shard(connection: Connection, receipt: Receipt) -> int:
         "sha256": receipt.sha256,
         "seconds": receipt.seconds,
     }
-    module = _dialect_insert(connection)
-    insert = module(shards).values(**values, committed=moment(connection))
-    new = insert.excluded
-    connection.execute(
-        insert.on_conflict_do_update(
+    connection.execute(_put_shard(connection), values)
+    return connection.execute(_SHARD_ID, {"wanted": receipt.shard_id}).scalar_one()
+
+
+_SHARD_ID = select(shards.c.id).where(shards.c.shard_id == bindparam("wanted"))
+_PUT: dict[str, Any] = {}
+"""By dialect, a statement that takes SQLAlchemy longer to build than the database to run."""
+
+
+def _put_shard(connection: Connection) -> Any:
+    """Insert the row of a file; where it is there, its newest description takes its place."""
+    if connection.dialect.name not in _PUT:
+        insert = _dialect_insert(connection)(shards).values(committed=moment(connection))
+        new = insert.excluded
+        _PUT[connection.dialect.name] = insert.on_conflict_do_update(
             index_elements=["shard_id"],
             set_={name: new[name] for name in ("rows", "size", "sha256", "seconds", "committed", "removed")},
             where=(shards.c.sha256 != new.sha256) | shards.c.removed.is_not(None),
         )
-    )
-    return connection.execute(
-        shards.select().with_only_columns(shards.c.id).where(shards.c.shard_id == receipt.shard_id)
-    ).scalar_one()
+    return _PUT[connection.dialect.name]
 
 
 def _dialect_insert(connection: Connection) -> Any:

@@ -180,13 +180,16 @@ def _publish(aside: Path, path: Path) -> bool:
     return ours
 
 
+_THREADS = 4096  # rows that are worth the threads that read them
+
+
 def read(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Rows of a record file. Raises BadFile where it is missing, truncated or not a record file."""
     try:
         with pq.ParquetFile(path) as file:
             there = set(file.schema_arrow.names)
             wanted = None if columns is None else [c for c in columns if c in there]
-            return file.read(columns=wanted)
+            return file.read(columns=wanted, use_threads=file.metadata.num_rows >= _THREADS)
     except (OSError, pa.ArrowException) as problem:
         raise BadFile(f"{path}: {_first_line(problem)}; 'longlag check' lists what is wrong") from None
 
