@@ -164,8 +164,9 @@ def _backward(s: Sizes, cell: type[Cell]) -> int:
     """Elements of a stretch's local derivatives and error terms, of the loss rows, and of their step down."""
     G = s.G + cell.extra
     together = min(s.R, rows_together(s.B, s.N, s.components)) + 1
-    local = _stretch(s) * (5 if cell.commutes else 3 * G + 3 * s.components + 4)
-    return s.B * s.N * (local + (s.R + 1) * s.components + together * (3 * G + 3 * s.components + 2))
+    local = _stretch(s) * (3 if cell.commutes else 3 * G + 3 * s.components + 4)
+    row = 5 if cell.commutes and s.R == 1 else 3 * G + 3 * s.components + 2
+    return s.B * s.N * (local + (s.R + 1) * s.components + together * row)
 
 
 def _stretch(s: Sizes) -> int:
