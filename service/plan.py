@@ -24,7 +24,7 @@ from ..workers.task import Shard
 
 TARGET = 1.5
 """Seconds of work in a shard at least, where memory allows and a point is not longer."""
-SERVED = 5e-3
+SERVED = 6e-3
 """Seconds that the driver is busy with a shard, whatever its rows: sends it, takes its receipt, commits."""
 _EACH = 16
 """Shards of a worker, where the driver can serve so many."""
