@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ..workers.errors import BadFile
 from ..workers.task import Receipt, Shard
@@ -198,15 +198,7 @@ def _travel(work: Plan, executor: Executor, index: Index, store: Store, tally: T
 
 def _take(outcomes: Sequence[Outcome], schedule: Scheduler, index: Index, store: Store, tally: Tally) -> None:
     """What came back together: commit the receipts, then see to what was lost."""
-    lost, taken, size = list[Outcome](), list[tuple[Delivery, Shard]](), 0
-
-    def commit() -> None:
-        nonlocal size
-        index.commit_all([delivery for delivery, _ in taken])
-        tally.add([(delivery[0], shard.seconds) for delivery, shard in taken])
-        taken.clear()
-        size = 0
-
+    lost, taken = list[Outcome](), list[tuple[Delivery, Shard]]()
     for outcome in outcomes:
         receipt = outcome.receipt
         if receipt is None:
@@ -215,18 +207,24 @@ def _take(outcomes: Sequence[Outcome], schedule: Scheduler, index: Index, store:
         try:
             rows = store.scalars(receipt.file) if receipt.file else None
         except BadFile as problem:  # gone or broken on the way here: as if it had not been written
-            lost.append(replace(outcome, receipt=None, error=str(problem), lost=True))
+            lost.append(Outcome(outcome.shard_id, error=str(problem), lost=True))
             continue
         if shard := schedule.done(outcome.shard_id, time.monotonic()):
             taken.append(((receipt, rows, shard.points), shard))
-            size += receipt.rows
-        if len(taken) == TOGETHER or size > _ROWS:
-            commit()
-            tally.check()
+        if len(taken) == TOGETHER or sum(delivery[0].rows for delivery, _ in taken) > _ROWS:
+            _commit(taken, index, tally)
+            taken = []
     if taken:
-        commit()
+        _commit(taken, index, tally)
     for outcome in lost:
         _lose(outcome, schedule, index, tally)
+
+
+def _commit(taken: Sequence[tuple[Delivery, Shard]], index: Index, tally: Tally) -> None:
+    """One transaction, and one word to the job's row and the caller."""
+    tally.check()
+    index.commit(*(delivery for delivery, _ in taken))
+    tally.add([(delivery[0], shard.seconds) for delivery, shard in taken])
 
 
 def _lose(outcome: Outcome, schedule: Scheduler, index: Index, tally: Tally) -> None:

@@ -243,15 +243,11 @@ class Index(Database):
 
     # ---- results in
 
-    def commit(self, receipt: Receipt, table: pa.Table | None, points: Iterable[Point] = ()) -> int:
-        """Take in one ``Delivery``, in one transaction; again and again with the same result.
+    def commit(self, *deliveries: Delivery) -> int:
+        """Take in what came back together, in one transaction: all of it or none, again and again with one result.
 
         The points are for the parameters of those that failed. Returns how many runs are new, or have new probes.
         """
-        return self.commit_all([(receipt, table, points)])
-
-    def commit_all(self, deliveries: Sequence[Delivery]) -> int:
-        """Several in one transaction: all of them, or none."""
 
         def work(connection: Connection) -> int:
             changed = 0

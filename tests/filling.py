@@ -40,7 +40,7 @@ def submit(index: Index, store: Store, given: Study) -> int:
             groups.setdefault(point.shape, []).append(point)
     for points in groups.values():
         receipt = measured(store, points, given.probes)
-        index.commit(receipt, store.scalars(str(receipt.file)), points)
+        index.commit((receipt, store.scalars(str(receipt.file)), points))
     return sum(map(len, groups.values()))
 
 
@@ -67,7 +67,7 @@ def bring(index: Index, store: Store) -> int:
     for _ in range(5):
         random.shuffle(files)
         for file in files:
-            changed += index.commit(*upkeep.inspect_file(store, file))
+            changed += index.commit((*upkeep.inspect_file(store, file), ()))
     return changed
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -336,15 +336,15 @@ def test_what_comes_back_together_is_committed_together(
     undisturbed: tuple[pd.DataFrame, pd.DataFrame],
     most: int,
 ) -> None:
-    sizes, original = list[int](), Index.commit_all
+    sizes, original = list[int](), Index.commit
 
-    def commit_all(self: Index, deliveries: Sequence[Delivery]) -> int:
+    def commit(self: Index, *deliveries: Delivery) -> int:
         sizes.append(len(deliveries))
-        return original(self, deliveries)
+        return original(self, *deliveries)
 
     monkeypatch.setattr(driver, "make_executor", lambda *_, **__: Together(str(settings.root)))
     monkeypatch.setattr(driver, "TOGETHER", most)
-    monkeypatch.setattr(Index, "commit_all", commit_all)
+    monkeypatch.setattr(Index, "commit", commit)
     said = list[Progress]()
     job = drive(new_job(index, study()).id, settings, said.append)
     assert (job.state, job.counts) == ("done", {"ok": 72})
@@ -365,10 +365,10 @@ def test_several_deliveries_are_all_taken_in_or_none(settings: Settings, index: 
     broken = tables[-1].drop_columns(["point_id"])
     several = [(receipt, table, ()) for receipt, table in zip(receipts, tables, strict=True)]
     with pytest.raises(Exception, match="point_id"):
-        index.commit_all([*several[:-1], (receipts[-1], broken, ())])
+        index.commit(*several[:-1], (receipts[-1], broken, ()))
     assert len(Client(settings.root).sql("select * from measures")) == 0
-    assert index.commit_all(several) == 6
-    assert index.commit_all(several) == 0
+    assert index.commit(*several) == 6
+    assert index.commit(*several) == 0
     assert len(Client(settings.root).sql("select * from measures")) == 6
 
 

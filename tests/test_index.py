@@ -95,7 +95,7 @@ class TestCommit:
         }.items():
             at = table.schema.get_field_index(name)
             table = table.set_column(at, table.field(at), [pa.array(values, table.field(at).type)])
-        assert index.commit(receipt, table) == 3
+        assert index.commit((receipt, table, ())) == 3
         runs = index.runs("s")
         assert runs.status_detail.tolist() == texts
         assert runs.loss_value.tolist() == numbers
@@ -107,9 +107,9 @@ class TestCommit:
         info = index.add_revision(study())
         receipt = measured(store, points[:3])
         table = store.scalars(str(receipt.file))
-        assert index.commit(receipt, table) == 3
+        assert index.commit((receipt, table, ())) == 3
         before = dump(index)
-        assert index.commit(receipt, table) == 0
+        assert index.commit((receipt, table, ())) == 0
         assert dump(index) == before
         assert index.present(info.id, DEFAULT_PROBES) == {p.point_id for p in points[:3]}
         assert index.counts(info.id, DEFAULT_PROBES) == {"ok": 3}
@@ -118,12 +118,12 @@ class TestCommit:
         points = list(study(length=8).points())
         info = index.add_revision(study(length=8))
         first = measured(store, points[:2], ("curves",))
-        index.commit(first, store.scalars(str(first.file)))
+        index.commit((first, store.scalars(str(first.file)), ()))
         before = index.runs("s").set_index("point_id")
         assert before[["saturation", "ln_grad_norm_U"]].isna().all(axis=None)
         assert index.present(info.id, ("saturation",)) == set()
         later = measured(store, points, ("curves", "saturation"))
-        assert index.commit(later, store.scalars(str(later.file))) == 3
+        assert index.commit((later, store.scalars(str(later.file)), ())) == 3
         after = index.runs("s").set_index("point_id")
         both = after.loc[before.index]
         assert both["saturation"].notna().all()
@@ -155,7 +155,7 @@ class TestCommit:
         assert index.counts(info.id, DEFAULT_PROBES) == {"error": 2}
         assert index.studies()[0].errors == 2
         receipt = measured(store, points)
-        assert index.commit(receipt, store.scalars(str(receipt.file))) == 3
+        assert index.commit((receipt, store.scalars(str(receipt.file)), ())) == 3
         index.fail({points[0]: "too late"})
         runs = index.runs("s")
         assert runs.status.tolist() == ["ok"] * 3
@@ -167,17 +167,17 @@ class TestCommit:
         index.add_revision(study(length=8))
         receipt = measured(store, points[1:])
         partly = Receipt(**{**receipt.__dict__, "errors": {points[0].point_id: "MemoryError: big"}})
-        assert index.commit(partly, store.scalars(str(receipt.file)), points) == 2
+        assert index.commit((partly, store.scalars(str(receipt.file)), points)) == 2
         runs = index.runs("s")
         assert runs.status.tolist() == ["error", "ok", "ok"]
         assert runs.cell.tolist() == ["simple"] * 3
         none = Receipt("f" * 32, None, 0, 0, "", errors={points[0].point_id: "MemoryError: big"})
-        assert index.commit(none, None, points) == 0
+        assert index.commit((none, None, points)) == 0
 
     def test_present_of_given_points(self, index: Index, store: Store) -> None:
         points = list(study().points())
         receipt = measured(store, points[:2])
-        index.commit(receipt, store.scalars(str(receipt.file)))
+        index.commit((receipt, store.scalars(str(receipt.file)), ()))
         ids = [p.point_id for p in points]
         assert index.present([*ids, "0" * 32], DEFAULT_PROBES) == set(ids[:2])
         assert index.present([], DEFAULT_PROBES) == set()

@@ -187,14 +187,14 @@ class TestSqliteFile:
         index = Index.open(f"sqlite:///{tiny_disk / 'i.sqlite'}")
         points = list(study(seeds=300, length=2).points())
         receipts = [measured(store, points[a : a + 60]) for a in range(0, 300, 60)]
-        index.commit(receipts[0], store.scalars(str(receipts[0].file)))
+        index.commit((receipts[0], store.scalars(str(receipts[0].file)), ()))
         disk = os.statvfs(tiny_disk)
         ballast = tiny_disk / "ballast"
         ballast.write_bytes(bytes(disk.f_bavail * disk.f_frsize))
 
         def bring_all() -> None:
             for receipt in receipts:
-                index.commit(receipt, store.scalars(str(receipt.file)))
+                index.commit((receipt, store.scalars(str(receipt.file)), ()))
 
         with pytest.raises(DatabaseUnavailable, match="disk is full; free some space") as e:
             bring_all()
@@ -212,7 +212,7 @@ class TestSqliteFile:
         points = list(study(seeds=300, length=2).points())
         receipts = [measured(store, points[a : a + 60]) for a in range(0, 300, 60)]
         index = Index.open(f"sqlite:///{path}")
-        index.commit(receipts[0], store.scalars(str(receipts[0].file)))
+        index.commit((receipts[0], store.scalars(str(receipts[0].file)), ()))
         before, connect = dump(index), sqlite3.connect
         index.close()
 
@@ -224,7 +224,7 @@ class TestSqliteFile:
 
         def bring_all(index: Index) -> None:
             for receipt in receipts:
-                index.commit(receipt, store.scalars(str(receipt.file)))
+                index.commit((receipt, store.scalars(str(receipt.file)), ()))
 
         with monkeypatch.context() as patch:
             patch.setattr(sqlite3, "connect", narrow)

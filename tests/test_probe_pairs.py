@@ -137,7 +137,7 @@ def test_a_bias_at_a_level_is_within_it_whatever_the_last_bit_says(dtype):
             seed=seed, dtype=dtype,
         )  # fmt: skip
         found = row(point, probes=["truncated_bptt"], parameters=own, inputs=np.ones((60, 3, 1)))
-        atol = 16 * np.finfo(dtype).eps
+        atol = 8 * np.finfo(dtype).eps
         np.testing.assert_allclose(found["truncation_bias"][:2], [0.1, 0.01], rtol=0, atol=atol)
         assert (found["truncation_90"], found["truncation_99"]) == (1, 2)
 

@@ -36,7 +36,7 @@ def filled(url: str, folder: Path) -> Index:
     study = Study("s", seed=range(3), length=2, hidden_size=1)
     index.add_revision(study)
     receipt = run_shard(Shard.of(list(study.points()), DEFAULT_PROBES), str(store.root))
-    index.commit(receipt, store.scalars(str(receipt.file)))
+    index.commit((receipt, store.scalars(str(receipt.file)), ()))
     return index
 
 

@@ -158,7 +158,7 @@ class TestRemoval:
         index.add_revision(study(length=2))
         index.add_revision(study("one", seeds=1, length=2))
         receipt = measured(store, points)
-        index.commit(receipt, store.scalars(str(receipt.file)))
+        index.commit((receipt, store.scalars(str(receipt.file)), ()))
         assert index.remove_study("s", store) == []
         assert store.files() == {receipt.file}
         assert index.runs("one").seed.tolist() == [0]
@@ -211,7 +211,7 @@ class TestRemoval:
         [file] = store.files()
         execute(index_url, "update shards set removed = committed")
         receipt = measured(store, points)
-        index.commit(receipt, store.scalars(file))
+        index.commit((receipt, store.scalars(file), ()))
         assert index.adopt(store) == 0
         assert store.files() == {file}
 

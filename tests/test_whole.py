@@ -63,7 +63,7 @@ def test_failed_and_missing_points(index: Index, store: Store) -> None:
     points = list(study(seeds=4).points())
     index.add_revision(study(seeds=4))
     receipt = measured(store, [p for p in points if p.length == points[0].length][1:])
-    index.commit(receipt, store.scalars(str(receipt.file)))
+    index.commit((receipt, store.scalars(str(receipt.file)), ()))
     index.fail({points[0]: "ValueError: of this point"})
     found = same(index, store)
     assert found["status"].tolist() == ["error", "ok", "ok", "ok"]
@@ -73,7 +73,7 @@ def test_failed_and_missing_points(index: Index, store: Store) -> None:
 def test_sql_is_asked_where_a_point_is_in_two_files(index: Index, store: Store) -> None:
     submit(index, store, study())
     later = measured(store, [p for p in study().points() if p.length == 2][:2], ("path", *DEFAULT_PROBES))
-    index.commit(later, store.scalars(str(later.file)))
+    index.commit((later, store.scalars(str(later.file)), ()))
     assert read(index, store) is None
 
 

@@ -66,7 +66,7 @@ def descent(stack: Stack, tape: Tape, columns: int | None = None) -> Iterator[St
     for segment in tape.segments(backwards=True):
         for first in reversed(range(0, segment.stop - segment.start, size)):
             part = segment.part(first, first + size, columns)
-            yield Stretch(part, drive[:, part.start : part.stop], part.local(stack))
+            yield Stretch(part, drive[:, part.start : part.stop], stack.cell.local(stack.weights, part))
 
 
 def stretch_steps(stack: Stack) -> int:

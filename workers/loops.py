@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,10 +65,6 @@ class LoopSteps:
         for c in range(C):
             project(w, np.ascontiguousarray(drive[:, c : c + 1]), net[c : c + 1])
         return net
-
-    def local(self, stack: Stack) -> tuple[Any, ...]:
-        before = self.before
-        return stack.cell.local(stack.weights, before, before, before)
 
     def part(self, first: int, last: int, columns: int | None = None) -> LoopSteps:
         return LoopSteps(self.start + first, self.stack, self.kept[:, :, first : last + 1, :columns])

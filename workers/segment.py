@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells.base import Array
-from .stack import Stack
+from .cells.base import Array, Steps
 
 SEGMENT = 64
 """Segments of a tape that is read by parts start at its multiples."""
 
 
-class Segment(Protocol):
-    """C consecutive steps from ``start`` (from 0) to ``stop``: states (C+1, components, P, B, N), states[0] the one
-    before them; net (C, G + spare, P, B, N), the net inputs z and behind them what the cell put aside; of an
-    augmented cell rows (P, C, B, N + M + 1), what its net inputs are made of: h before the step, x and 1 side by
-    side; of a cell that commutes g(x) and the loops before the step (P, C, B, 2 M)."""
+class Segment(Steps, Protocol):
+    """C consecutive steps of a tape.
 
-    @property
-    def start(self) -> int: ...
-    @property
-    def stop(self) -> int: ...
-    @property
-    def states(self) -> Array: ...
-    @property
-    def net(self) -> Array: ...
+    ``rows`` of an augmented cell (P, C, B, N + M + 1) are what its net inputs are made of: h before the step, x and
+    1 side by side; of a cell that commutes g(x) and the loops before the step (P, C, B, 2 M).
+    """
+
     @property
     def rows(self) -> Array | None: ...
     @property
@@ -40,18 +32,14 @@ class Segment(Protocol):
         """States at some places, of which 0 is before the first step: (R, components, P, B, N)."""
         ...
 
-    def local(self, stack: Stack) -> tuple[Any, ...]:
-        """The cell's local derivatives of all steps, each (C, …) or None."""
-        ...
-
     def part(self, first: int, last: int, columns: int | None = None) -> Segment:
         """Some of its steps, counted from its first; of the first batch columns only, then as contiguous copies."""
         ...
 
 
 @dataclass(frozen=True)
-class Steps:
-    """A segment as a step leaves it."""
+class Recorded:
+    """A segment as the cell's steps leave it."""
 
     start: int
     states: Array
@@ -69,13 +57,10 @@ class Steps:
     def at(self, places: NDArray[np.int64]) -> Array:
         return self.states[places]
 
-    def local(self, stack: Stack) -> tuple[Any, ...]:
-        return stack.cell.local(stack.weights, self.net, self.states[:-1], self.states[1:])
-
-    def part(self, first: int, last: int, columns: int | None = None) -> Steps:
+    def part(self, first: int, last: int, columns: int | None = None) -> Recorded:
         states, net = self.states[first : last + 1], self.net[first:last]
         rows = None if self.rows is None else self.rows[:, first:last]
         if columns is not None and columns < net.shape[3]:
             states, net = (np.ascontiguousarray(a[:, :, :, :columns]) for a in (states, net))
             rows = None if rows is None else np.ascontiguousarray(rows[:, :, :columns])
-        return Steps(self.start + first, states, net, rows)
+        return Recorded(self.start + first, states, net, rows)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .loops import Loops
 from .projection import project, projected
 from .room import Room
-from .segment import SEGMENT, Segment, Steps
+from .segment import SEGMENT, Recorded, Segment
 from .stack import Array, Stack
 
 
@@ -63,7 +63,7 @@ class Whole:
         return self.states[-1]
 
     def segments(self, backwards: bool = False) -> Iterator[Segment]:
-        yield Steps(0, self.states, self.net, self.rows)
+        yield Recorded(0, self.states, self.net, self.rows)
 
     def cut(self, steps: int) -> Whole:
         """Its first steps."""
@@ -104,7 +104,7 @@ class Checkpoints:
         for i in reversed(range(count)) if backwards else range(count):
             yield self._segment(i)
 
-    def _segment(self, i: int) -> Steps:
+    def _segment(self, i: int) -> Recorded:
         start = i * self.spacing
         return advance(self.stack, self.states[i], start, min(start + self.spacing, self.steps))
 
@@ -162,11 +162,11 @@ def _start(stack: Stack) -> Array:
 
 
 def spacing_of(T: int) -> int:
-    """Steps between checkpoints: some √T, a multiple of SEGMENT."""
+    """Recorded between checkpoints: some √T, a multiple of SEGMENT."""
     return SEGMENT * math.ceil(math.sqrt(T) / SEGMENT)
 
 
-def advance(stack: Stack, state: Array, start: int, stop: int, room: Room | None = None) -> Steps:
+def advance(stack: Stack, state: Array, start: int, stop: int, room: Room | None = None) -> Recorded:
     """The steps start+1 … stop from the state before them; ``start`` is a multiple of SEGMENT."""
     cell, C, room = stack.cell, stop - start, room or Room()
     _, P, B, N = state.shape
@@ -175,7 +175,7 @@ def advance(stack: Stack, state: Array, start: int, stop: int, room: Room | None
     return walk(stack, state, start, net, room)
 
 
-def _augmented_steps(stack: Stack, state: Array, start: int, net: Array, room: Room) -> Steps:
+def _augmented_steps(stack: Stack, state: Array, start: int, net: Array, room: Room) -> Recorded:
     """Of an augmented cell: each step's net inputs are products of its rows, which the gradients use again."""
     cell, w, x = stack.cell, stack.weights, stack.drive
     (components, P, B, N), C = state.shape, len(net)
@@ -189,10 +189,10 @@ def _augmented_steps(stack: Stack, state: Array, start: int, net: Array, room: R
         cell.step(w, net[k], row, states[k], states[k + 1])
         if not alone:
             rows[:, k + 1, :, :N] = states[k + 1, 0]
-    return Steps(start, states, net, rows[:, :C])
+    return Recorded(start, states, net, rows[:, :C])
 
 
-def _driven_steps(stack: Stack, state: Array, start: int, net: Array, room: Room) -> Steps:
+def _driven_steps(stack: Stack, state: Array, start: int, net: Array, room: Room) -> Recorded:
     """Of any other cell: the inputs of a few steps are projected in one product, while the cache is warm."""
     states = room.take((len(net) + 1, *state.shape), state.dtype)
     states[0] = state
@@ -202,7 +202,7 @@ def _driven_steps(stack: Stack, state: Array, start: int, net: Array, room: Room
         project(stack.weights, stack.drive[:, start + first : start + last], net[first:last])
         for k in range(first, last):
             stack.cell.step(stack.weights, net[k], net[k, 0], states[k], states[k + 1])
-    return Steps(start, states, net)
+    return Recorded(start, states, net)
 
 
 def overflow_step(tape: Tape) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ Rows = Callable[[int, int, Array], None]
 Step = tuple[int, int, tuple[Any, ...]]
 """Index in its stretch, step from 1, local derivatives."""
 
-_TOGETHER = 1 << 15  # elements of error terms
+_CACHED = 1 << 15  # elements of error terms
 
 
 class Way(NamedTuple):
@@ -97,7 +97,7 @@ class Walk:
         value, exponent = self._powers(C)
         down = value[C - 1 :: -1].T[:, :, None, None], exponent[C - 1 :: -1, :, None]
         start, squares = bundle.value[0], np.empty(kept.exponent.shape)
-        several = max(1, _TOGETHER // kept.value[0, 0].size)
+        several = max(1, _CACHED // kept.value[0, 0].size)
         for p in range(0, len(start), several):  # while the cache holds them
             some = slice(p, p + several)
             np.multiply(start[some], down[0][some], out=kept.value[0, some])

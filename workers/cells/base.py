@@ -121,8 +121,13 @@ class Chunk(NamedTuple):
 
 
 class Steps(Protocol):
-    """C steps of a tape: states (C+1, components, P, B, N) and net (C, G + spare, P, B, N)."""
+    """C steps of a tape, from ``start`` (from 0) to ``stop``: states (C+1, components, P, B, N), states[0] the one
+    before them; net (C, G + spare, P, B, N), the net inputs z and behind them what the cell put aside."""
 
+    @property
+    def start(self) -> int: ...
+    @property
+    def stop(self) -> int: ...
     @property
     def states(self) -> Array: ...
     @property
@@ -213,7 +218,7 @@ class Cell(ABC):
         """
 
     @abstractmethod
-    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
+    def local(self, w: Weights, steps: Steps) -> tuple[Any, ...]:
         """The local derivatives of C steps, (C, …) each or None, which ``step_adjoint`` takes a step of."""
 
     @abstractmethod

@@ -49,9 +49,9 @@ class Diagonal(Cell):
         after[0] = _turned(before[0], *w.turn)
         after[0] += z[0]
 
-    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
+    def local(self, w: Weights, steps: Steps) -> tuple[Any, ...]:
         assert w.turn is not None
-        return tuple(np.broadcast_to(part, (len(z), *part.shape)) for part in w.turn)
+        return tuple(np.broadcast_to(part, (steps.stop - steps.start, *part.shape)) for part in w.turn)
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array

@@ -75,8 +75,8 @@ class GRU(Cell):
         np.multiply(rest, k, out=after[0])
         after[0] += n
 
-    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
-        left, k, r, Dk, Dr, Dn = (z[:, 3 + block] for block in range(6))
+    def local(self, w: Weights, steps: Steps) -> tuple[Any, ...]:
+        left, k, r, Dk, Dr, Dn = (steps.net[:, 3 + block] for block in range(6))
         return k, Dk, r, Dr, Dn, left, None if w.b_u is None else r
 
     def step_adjoint(

@@ -43,10 +43,10 @@ class Linear(Cell):
         np.multiply(before[0], w.a, out=after[0])
         after[0] += z[0]
 
-    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
+    def local(self, w: Weights, steps: Steps) -> tuple[Any, ...]:
         assert w.lift is not None
         lift = w.lift[:, None]
-        return (np.broadcast_to(lift, (len(z), *lift.shape)),)
+        return (np.broadcast_to(lift, (steps.stop - steps.start, *lift.shape)),)
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array

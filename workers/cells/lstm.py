@@ -47,8 +47,8 @@ class LSTM(Cell):
         enter(z, gates, before[1], after[1])
         leave(z, gates[2], after)
 
-    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
-        return tuple(z[:, 4 + block] for block in range(6))
+    def local(self, w: Weights, steps: Steps) -> tuple[Any, ...]:
+        return tuple(steps.net[:, 4 + block] for block in range(6))
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array

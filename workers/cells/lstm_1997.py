@@ -54,8 +54,8 @@ class LSTM1997(Cell):
         z[6] *= o
         after[0] *= o
 
-    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
-        return tuple(z[:, 3 + block] for block in range(4))
+    def local(self, w: Weights, steps: Steps) -> tuple[Any, ...]:
+        return tuple(steps.net[:, 3 + block] for block in range(4))
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array

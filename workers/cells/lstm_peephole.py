@@ -8,7 +8,7 @@ from .. import aligned
 from ..activations import logistic_both
 from ..products import rows_to_columns, summed
 from ..weights import peepholes
-from .base import Array, Chunk, Knobs, Lacking, Weights
+from .base import Array, Chunk, Knobs, Lacking, Steps, Weights
 from .lstm import LSTM, enter, leave
 
 
@@ -38,8 +38,8 @@ class LSTMPeephole(LSTM):
         logistic_both(z[2], gates[2], z[6])
         leave(z, gates[2], after)
 
-    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
-        return *super().local(w, z, before, after), after[:, 1]
+    def local(self, w: Weights, steps: Steps) -> tuple[Any, ...]:
+        return *super().local(w, steps), steps.states[1:, 1]
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array

@@ -45,8 +45,8 @@ class MinGRU(Cell):
         after[0] += z[4] * z[1]
         z[3] *= before[0] - z[1]
 
-    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
-        return z[:, 2], z[:, 3], z[:, 4]
+    def local(self, w: Weights, steps: Steps) -> tuple[Any, ...]:
+        return steps.net[:, 2], steps.net[:, 3], steps.net[:, 4]
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array

@@ -52,9 +52,9 @@ class Residual(Cell):
         np.multiply(before[0], 1 - w.leak, out=after[0])
         after[0] += value
 
-    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
+    def local(self, w: Weights, steps: Steps) -> tuple[Any, ...]:
         assert w.leak is not None
-        D, shift = self.f.factor(z[:, 0], z[:, 1])
+        D, shift = self.f.factor(steps.net[:, 0], steps.net[:, 1])
         return D * w.leak, shift
 
     def step_adjoint(

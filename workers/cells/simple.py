@@ -41,8 +41,8 @@ class Simple(Cell):
         self.f.both(z[0], value, z[1])
         after[0] = value
 
-    def local(self, w: Weights, z: Array, before: Array, after: Array) -> tuple[Any, ...]:
-        return self.f.factor(z[:, 0], z[:, 1])
+    def local(self, w: Weights, steps: Steps) -> tuple[Any, ...]:
+        return self.f.factor(steps.net[:, 0], steps.net[:, 1])
 
     def step_adjoint(
         self, w: Weights, local: tuple[Any, ...], adjoint: Array, delta: Array, back: Array

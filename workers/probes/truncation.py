@@ -49,9 +49,7 @@ def truncated(swept: Swept) -> Values:
     names = [name for name in whole if name not in ("V", "d")]
     found = [_Against(part, whole, names) for part in sums]
     bias = np.stack([one.bias for one in found], axis=1)
-    slack = 64 * float(
-        np.finfo(swept.stack.inputs.dtype).eps
-    )  # what rounding moves a bias by: at a level is within it
+    slack = 16 * float(np.finfo(swept.stack.inputs.dtype).eps)  # rounding of a bias: at a level is within it
     return {
         "truncation_window": np.broadcast_to(windows, bias.shape),
         "truncation_bias": bias,
